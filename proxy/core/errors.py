@@ -1,0 +1,116 @@
+"""The one error tree. Services raise these; each edge (web, cli) translates them once.
+
+SidecarError                 code "internal"
+├── InvalidInput             what the caller sent cannot be accepted
+│   ├── InvalidName          a project, group or file name breaks its grammar
+│   ├── InvalidUpload        the form or the archive is not publishable
+│   │   ├── FileTooLarge     over `max_upload_size`
+│   │   └── NameTaken        the file name exists in the project
+│   └── NotAcceptable        no representation satisfies `Accept`
+├── Refused                  access or policy says no
+│   ├── Unauthorized         credentials are missing or unknown
+│   ├── Forbidden            known, but not allowed
+│   │   └── LacksScope       the token has not the scope
+│   └── NotFound             absent, or not to be known
+├── UpstreamTrouble          an upstream cannot answer now (the name may exist)
+│   └── UpstreamBroken       it answered, but not with what it promised
+├── StorageTrouble           the data directory cannot be read or written
+│   └── StorageFull          no space (or no inode) left
+└── InvalidConfig            the settings cannot be used; carries every fault
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class SidecarError(Exception):
+    """Base of all; `message` is written for the person who reads it."""
+
+    code: ClassVar[str] = "internal"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class InvalidInput(SidecarError):
+    code = "invalid"
+
+
+class InvalidName(InvalidInput):
+    code = "invalid-name"
+
+
+class InvalidUpload(InvalidInput):
+    code = "invalid-upload"
+
+
+class FileTooLarge(InvalidUpload):
+    code = "file-too-large"
+
+
+class NameTaken(InvalidUpload):
+    code = "name-taken"
+
+
+class NotAcceptable(InvalidInput):
+    code = "not-acceptable"
+
+
+class Refused(SidecarError):
+    """`rule` is the id of the rule that refused, empty where there was none to name."""
+
+    code = "refused"
+
+    def __init__(self, message: str, *, rule: str = "") -> None:
+        super().__init__(message)
+        self.rule = rule
+
+
+class Unauthorized(Refused):
+    code = "unauthorized"
+
+
+class Forbidden(Refused):
+    code = "forbidden"
+
+
+class LacksScope(Forbidden):
+    code = "insufficient-scope"
+
+    def __init__(self, rule: str = "") -> None:
+        super().__init__("The request requires higher privileges than provided by the access token.", rule=rule)
+
+
+class NotFound(Refused):
+    code = "not-found"
+
+
+class UpstreamTrouble(SidecarError):
+    code = "upstream-trouble"
+
+
+class UpstreamBroken(UpstreamTrouble):
+    code = "upstream-broken"
+
+
+class StorageTrouble(SidecarError):
+    code = "storage-trouble"
+
+
+class StorageFull(StorageTrouble):
+    code = "storage-full"
+
+
+class InvalidConfig(SidecarError):
+    """`faults` are `key.path: what is wrong` lines, in the order of the file."""
+
+    code = "invalid-config"
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = tuple(faults)

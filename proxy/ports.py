@@ -1,0 +1,194 @@
+"""What the services need of the world. Adapters (sqlite/, disk, upstream) fill these; tests fill them with fakes.
+
+Verbs: `get` raises NotFound when absent, `find` returns None, `list` is ordered, `open` must be closed, `fetch` crosses
+the network, `save` replaces, `publish` adds once. Every method may raise StorageTrouble (StorageFull where no space is
+left); those of Upstream raise UpstreamTrouble.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Collection, Sequence
+    from contextlib import AbstractAsyncContextManager
+    from datetime import datetime
+    from pathlib import Path
+
+    from proxy.core.digests import Digests, Sha256
+    from proxy.core.local import LocalFile, NewFile
+    from proxy.core.model import PageEntry, ProjectDetail, ProjectStatus, Validators
+    from proxy.core.names import Filename, ProjectName
+    from proxy.core.policy import LocalFacts
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """The time, aware, in UTC."""
+        ...
+
+
+class Blob(NamedTuple):
+    """Immutable bytes that were verified: a file that is never written again."""
+
+    sha256: Sha256
+    size: int
+    path: Path
+
+
+class BlobWriter(Protocol):
+    """A part: bytes that nobody can open by digest until `commit`. One writer; any number of readers."""
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far; all of them can be read."""
+        ...
+
+    async def write(self, data: bytes) -> None: ...
+
+    async def read(self, offset: int, size: int) -> bytes:
+        """At most `size` of the written bytes from `offset`; empty at the end of what is written."""
+        ...
+
+    def digests(self) -> Digests:
+        """The digests of all that was written."""
+        ...
+
+    async def commit(self) -> Blob:
+        """Make the bytes durable (file and directory entry) and name them by digest, in one step. Ends the part."""
+        ...
+
+    async def discard(self) -> None:
+        """Remove the part; harmless when it was committed or discarded before."""
+        ...
+
+
+class BlobStore(Protocol):
+    async def writer(self, *, full_digests: bool = False) -> BlobWriter:
+        """A new part. `full_digests` computes md5 and blake2b as well as sha256 (they are empty otherwise)."""
+        ...
+
+    async def find(self, sha256: Sha256) -> Blob | None: ...
+
+    async def read(self, sha256: Sha256, *, limit: int) -> bytes | None:
+        """The whole of a small blob, or None when absent; raises StorageTrouble when it is over `limit` bytes."""
+        ...
+
+    async def delete(self, sha256: Sha256) -> None:
+        """Remove a blob; harmless when absent."""
+        ...
+
+    async def sweep(self, older_than: datetime) -> int:
+        """Remove parts that were last written before; returns the bytes freed."""
+        ...
+
+    async def probe(self) -> None:
+        """Write, read and remove a few bytes; raises StorageTrouble."""
+        ...
+
+
+class PageStore(Protocol):
+    """Cached pages of upstreams, by (upstream, project)."""
+
+    async def find_page(self, upstream: str, name: ProjectName) -> PageEntry | None: ...
+
+    async def save_page(self, entry: PageEntry) -> None: ...
+
+    async def confirm_page(self, upstream: str, name: ProjectName, checked_at: datetime) -> None:
+        """Note that the upstream confirmed the page unchanged."""
+        ...
+
+    async def delete_page(self, upstream: str, name: ProjectName) -> None: ...
+
+
+class LocalStore(Protocol):
+    """What was published here. Projects are given by their ids."""
+
+    async def find_facts(self, root: int, projects: Collection[int], name: ProjectName) -> LocalFacts:
+        """Whether `name` is or was held under the top-level group `root`, and which of its `projects` hold files of it."""
+        ...
+
+    async def publish(self, file: NewFile, *, root: int, now: datetime) -> LocalFile:
+        """Add the file, its release and its claim on the name in one transaction: the moment of publication.
+
+        Raises NameTaken when the project has a file of this name.
+        """
+        ...
+
+    async def list_files(self, projects: Collection[int], name: ProjectName) -> Sequence[LocalFile]:
+        """The files of a name in these projects, ordered by id."""
+        ...
+
+    async def list_names(self, projects: Collection[int]) -> Sequence[ProjectName]:
+        """The names with at least one file in these projects, sorted, each once."""
+        ...
+
+    async def find_status(self, projects: Collection[int], name: ProjectName) -> ProjectStatus | None: ...
+
+    async def find_file(self, projects: Collection[int], sha256: Sha256, filename: Filename) -> LocalFile | None:
+        """The file with this digest and name; the newest where several projects hold it."""
+        ...
+
+
+class CacheStore(Protocol):
+    """What is known of cached blobs; eviction and accounting stand on it."""
+
+    async def record_cached(self, sha256: Sha256, size: int, now: datetime) -> None: ...
+
+    async def record_use(self, sha256: Sha256, now: datetime) -> None: ...
+
+
+class MetadataStore(PageStore, LocalStore, CacheStore, Protocol):
+    async def probe(self) -> None:
+        """Write and read a row; raises StorageTrouble."""
+        ...
+
+
+class FetchedPage(NamedTuple):
+    """A page that the upstream sent whole, parsed and checked."""
+
+    detail: ProjectDetail
+    validators: Validators
+
+
+class NotModified(NamedTuple):
+    """The upstream says that the page it confirmed before still stands (304)."""
+
+
+class Absent(NamedTuple):
+    """The upstream says that it has no such project (404 or 410)."""
+
+
+PageAnswer: TypeAlias = FetchedPage | NotModified | Absent
+
+
+class ByteRange(NamedTuple):
+    """First and last byte, both included."""
+
+    first: int
+    last: int
+
+
+class Body(NamedTuple):
+    """An upstream's answer for a file: the length it promised (None: not told) and its chunks."""
+
+    length: int | None
+    chunks: AsyncIterator[bytes]
+
+
+class Upstream(Protocol):
+    """One remote index. Methods raise UpstreamTrouble when it cannot be reached or does not keep its word."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def links(self) -> str:
+        """The hosts that its links may name, as one string; a cached page checked against others is fetched whole."""
+        ...
+
+    async def fetch_page(self, name: ProjectName, validators: Validators | None) -> PageAnswer: ...
+
+    def open_file(self, url: str, wanted: ByteRange | None = None) -> AbstractAsyncContextManager[Body]:
+        """The bytes of a file, or of a range of it; raises NotFound when the upstream has no such file."""
+        ...
