@@ -1,13 +1,13 @@
 """What the services need of the world. Adapters (sqlite/, disk, upstream) fill these; tests fill them with fakes.
 
-Verbs: `get` raises NotFound when absent, `find` returns None, `list` is ordered, `open` must be closed, `fetch` crosses
-the network, `save` replaces, `publish` adds once. Every method may raise StorageTrouble (StorageFull where no space is
-left); those of Upstream raise UpstreamTrouble.
+Verbs: `get` raises NotFound when absent, `find` returns None, `list` is ordered, `open` must be closed, `fetch`
+crosses the network, `save` replaces, `publish` adds once. Every method may raise StorageTrouble (StorageFull where no space
+is left); those of Upstream raise UpstreamTrouble.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from proxy.core.model import PageEntry, ProjectDetail, ProjectStatus, Validators
     from proxy.core.names import Filename, ProjectName
     from proxy.core.policy import LocalFacts
+    from proxy.core.ranges import ByteRange
 
 
 class Clock(Protocol):
@@ -37,7 +38,7 @@ class Blob(NamedTuple):
 
 
 class BlobWriter(Protocol):
-    """A part: bytes that nobody can open by digest until `commit`. One writer; any number of readers."""
+    """A part: bytes that nobody can open by digest until `commit`. One writer, many readers; it must be closed."""
 
     @property
     def size(self) -> int:
@@ -47,7 +48,11 @@ class BlobWriter(Protocol):
     async def write(self, data: bytes) -> None: ...
 
     async def read(self, offset: int, size: int) -> bytes:
-        """At most `size` of the written bytes from `offset`; empty at the end of what is written."""
+        """At most `size` of the written bytes from `offset`, also after a commit; empty at the end."""
+        ...
+
+    def reader(self) -> BinaryIO:
+        """A seekable file over what was written, for blocking use in a thread; its owner closes it."""
         ...
 
     def digests(self) -> Digests:
@@ -55,11 +60,11 @@ class BlobWriter(Protocol):
         ...
 
     async def commit(self) -> Blob:
-        """Make the bytes durable (file and directory entry) and name them by digest, in one step. Ends the part."""
+        """Make the bytes durable (file and directory entry) and name them by digest, in one step."""
         ...
 
-    async def discard(self) -> None:
-        """Remove the part; harmless when it was committed or discarded before."""
+    async def close(self) -> None:
+        """Give the part up: what was not committed is removed. Harmless when repeated."""
         ...
 
 
@@ -105,7 +110,7 @@ class LocalStore(Protocol):
     """What was published here. Projects are given by their ids."""
 
     async def find_facts(self, root: int, projects: Collection[int], name: ProjectName) -> LocalFacts:
-        """Whether `name` is or was held under the top-level group `root`, and which of its `projects` hold files of it."""
+        """Whether `name` is or was held under the top-level group `root`, and by which of its `projects` it is now."""
         ...
 
     async def publish(self, file: NewFile, *, root: int, now: datetime) -> LocalFile:
@@ -160,13 +165,6 @@ class Absent(NamedTuple):
 
 
 PageAnswer: TypeAlias = FetchedPage | NotModified | Absent
-
-
-class ByteRange(NamedTuple):
-    """First and last byte, both included."""
-
-    first: int
-    last: int
 
 
 class Body(NamedTuple):

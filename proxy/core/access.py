@@ -65,11 +65,13 @@ class Verdict(Enum):
 
 
 _SCOPES = {
-    Action.READ: {Scope.API, Scope.READ_API, Scope.READ_PACKAGE_REGISTRY},
+    # Who may write may read, as in GitLab's policies: `uv publish --check-url` reads with the token it uploads with.
+    Action.READ: {Scope.API, Scope.READ_API, Scope.READ_PACKAGE_REGISTRY, Scope.WRITE_PACKAGE_REGISTRY},
     Action.PUBLISH: {Scope.API, Scope.WRITE_PACKAGE_REGISTRY},
     Action.DELETE: {Scope.API, Scope.WRITE_PACKAGE_REGISTRY},
 }
 _ROLES = {Action.READ: Role.GUEST, Action.PUBLISH: Role.DEVELOPER, Action.DELETE: Role.MAINTAINER}
+_DEPLOY_DELETES = Role.DEVELOPER
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +104,13 @@ def may(principal: Principal, action: Action, target: Group | Project) -> Verdic
     if not principal.known:
         return _may_anonymous(principal, action, target)
     role = principal.role_on(target.path)
-    if role is None and _hidden(target):
+    if role is None and _hidden(target, action):
         return Verdict.ABSENT
     if not principal.scopes & _SCOPES[action]:
         return Verdict.LACKS_SCOPE
-    if action is Action.READ and not _hidden(target):
+    if action is Action.READ and not _hidden(target, action):
         return Verdict.ALLOWED
-    needed = _DEPLOY_DELETES if _deletes_as_deploy_token(principal, action) else _ROLES[action]
-    return Verdict.ALLOWED if role is not None and role >= needed else Verdict.FORBIDDEN
+    return Verdict.ALLOWED if role is not None and role >= _needed_role(principal, action) else Verdict.FORBIDDEN
 
 
 def protects(principal: Principal, action: Action, project: Project, name: ProjectName) -> bool:
@@ -118,8 +119,6 @@ def protects(principal: Principal, action: Action, project: Project, name: Proje
     Rules match normalized names; admins pass; deploy tokens never pass a rule that matches.
     """
     role = principal.role_on(project.path)
-    if role is Role.ADMIN:
-        return False
     for rule in project.protection:
         needed = rule.push if action is Action.PUBLISH else rule.delete
         if needed is None or not rule.pattern.matches(name):
@@ -129,20 +128,22 @@ def protects(principal: Principal, action: Action, project: Project, name: Proje
     return False
 
 
-_DEPLOY_DELETES = Role.DEVELOPER
+def _needed_role(principal: Principal, action: Action) -> Role:
+    """A deploy token that may publish may delete too, as in GitLab."""
+    if action is Action.DELETE and principal.kind is Kind.DEPLOY:
+        return _DEPLOY_DELETES
+    return _ROLES[action]
 
 
-def _deletes_as_deploy_token(principal: Principal, action: Action) -> bool:
-    return action is Action.DELETE and principal.kind is Kind.DEPLOY
-
-
-def _hidden(target: Group | Project) -> bool:
-    return target.visibility is Visibility.PRIVATE and not (isinstance(target, Project) and target.open_registry)
+def _hidden(target: Group | Project, action: Action) -> bool:
+    """Whether only members may know of the target; an open registry is open to readers alone."""
+    opened = isinstance(target, Project) and target.open_registry and action is Action.READ
+    return target.visibility is Visibility.PRIVATE and not opened
 
 
 def _may_anonymous(principal: Principal, action: Action, target: Group | Project) -> Verdict:
     if action is Action.READ:
-        readable = principal.anonymous is not Anonymous.NONE and not _hidden(target)
+        readable = principal.anonymous is not Anonymous.NONE and not _hidden(target, action)
         return Verdict.ALLOWED if readable else Verdict.UNAUTHORIZED
     may_publish = (
         action is Action.PUBLISH

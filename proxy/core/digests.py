@@ -15,7 +15,10 @@ _HEX_64 = re.compile(r"[0-9a-f]{64}")
 
 
 class Digests(NamedTuple):
-    """Hex digests of one file and its size in bytes."""
+    """Hex digests of one file (blake2b of 256 bits, as PyPI's) and its size in bytes.
+
+    `blake2b` and `md5` are empty where nobody needed them.
+    """
 
     sha256: Sha256
     blake2b: str

@@ -1,10 +1,15 @@
-"""Freshness of cached pages, as values: what to do before a request, what to keep after an answer (RFC 9111, RFC 5861)."""
+"""Freshness of cached pages, as values: what to do for a page before anyone is asked (RFC 9111, RFC 5861).
+
+A page is fresh for `page_ttl`, then stale; a project that its index has quarantined is asked for again sooner.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias
+
+from proxy.core.model import Status
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -67,19 +72,20 @@ def before_request(entry: PageEntry | None, rules: CacheRules, now: datetime, *,
         return Fresh(entry, None) if entry else Unavailable("this instance is offline and has not seen it")
     if entry is None:
         return Unavailable(trouble) if trouble else Fetch()
-    ttl = entry.checked_at + rules.page_ttl - now
-    if ttl > timedelta(0):
-        return Fresh(entry, ttl)
+    age = age_beyond(entry, rules, now)
+    if age < timedelta(0):
+        return Fresh(entry, -age)
     if trouble:
         return Stale(entry) if usable_on_error(entry, rules, now) else Unavailable(trouble)
-    return Revalidate(entry, serve_meanwhile=-ttl <= rules.stale_while_revalidate)
+    return Revalidate(entry, serve_meanwhile=age < rules.stale_while_revalidate)
 
 
 def usable_on_error(entry: PageEntry, rules: CacheRules, now: datetime) -> bool:
     """Whether an expired page may stand in for a failed request (`stale_if_error`, RFC 5861 section 4)."""
-    return now <= entry.checked_at + rules.page_ttl + rules.stale_if_error
+    return age_beyond(entry, rules, now) <= rules.stale_if_error
 
 
 def age_beyond(entry: PageEntry, rules: CacheRules, now: datetime) -> timedelta:
-    """By how much the page is past its freshness (for `Cache-Status: ttl=-N`)."""
-    return now - (entry.checked_at + rules.page_ttl)
+    """By how much the page is past its freshness (for `Cache-Status: ttl=-N`); negative while it is fresh."""
+    quarantined = entry.detail.status.status is Status.QUARANTINED
+    return now - entry.checked_at - (rules.negative_ttl if quarantined else rules.page_ttl)

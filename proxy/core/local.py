@@ -26,8 +26,8 @@ class ReleaseMetadata(Struct, frozen=True):
 class NewFile(Struct, frozen=True):
     """A validated upload, ready to be published. `raw_name` and `version` are as the client sent them.
 
-    `core_metadata` is the digest of the blob that holds the file's METADATA or PKG-INFO, None where it has none to serve
-    (only wheels offer theirs, PEP 658). `attestations` is the JSON text of PEP 740 attestation objects, or None.
+    `core_metadata` is the digest of the blob that holds the file's METADATA or PKG-INFO, None where it has none to
+    serve (only wheels offer theirs, PEP 658). `attestations` is the JSON text of PEP 740 attestation objects, or None.
     """
 
     project_id: int
@@ -64,7 +64,7 @@ class LocalFile(Struct, frozen=True):
     yanked: str | None = None
 
     def listed(self) -> File:
-        """The file as a page shows it."""
+        """The file as a page shows it; an empty `provenance` says that there is one here."""
         return File(
             filename=self.filename,
             url="",

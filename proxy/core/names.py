@@ -1,7 +1,8 @@
 """Names as types: what went through these functions needs no second look.
 
-`ProjectName` is normalized (PEP 503). `Filename` is one safe path component: it can be joined to a directory,
-put into a header or a URL path without any further check. `GroupPath` is GitLab's path of a group or project.
+`ProjectName` is normalized (PEP 503). `Filename` is one safe path component: it can be joined to a directory, put into
+a quoted header value or, percent-encoded, into a URL path without any further check. `GroupPath` is GitLab's path of
+a group or project.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ GroupPath = NewType("GroupPath", str)
 MAX_PROJECT_NAME = 200
 MAX_FILENAME = 255  # bytes: what common file systems take
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-_UNSAFE_IN_FILENAME = re.compile(r'[\x00-\x20\x7f/\\:*?"<>|]')
+_UNSAFE_IN_FILENAME = re.compile(r'[/\\:*?"<>|]')  # for a path, a header or a Windows client
 _RESERVED_SUFFIXES = (".metadata", ".provenance", ".asc")
 
 
@@ -42,14 +43,16 @@ def parse_project_name(text: str) -> ProjectName:
 def parse_filename(text: str) -> Filename:
     """`text` as one safe path component with an extension; raises InvalidName.
 
-    Names that end like a companion (`.metadata`, `.provenance`, `.asc`) would shadow another file's companion.
+    PyPI lists names with spaces, quotes, brackets, `%` and `#`: those pass. Controls, invisible characters and what
+    a shell would take for an option or a hidden file do not. Names that end like a companion (`.metadata`,
+    `.provenance`, `.asc`) would shadow another file's companion.
     """
     if (
         _UNSAFE_IN_FILENAME.search(text)
         or len(text.encode(errors="replace")) > MAX_FILENAME
         or not text.isprintable()
-        or text.startswith((".", "-"))
-        or text.endswith(".")
+        or text.startswith((".", "-", " "))
+        or text.endswith((".", " "))
         or "." not in text
     ):
         raise InvalidName(f"not a file name: {text[:MAX_FILENAME]!r}")

@@ -3,13 +3,13 @@
 Pages, files, metadata, HEAD, ranges, explain and the packages API all ask `decide` for the name and `hides` for each
 forwarded file. Each outcome carries the rule that made it and the setting that holds the rule.
 
-Order (the first that speaks wins): access, local, reserved, deny, allow, forwarding, upstreams; then per file: deny and
-allow of versions, min_age.
+Order (the first that speaks wins): access, local, private group, reserved, deny, allow, forwarding, upstreams; then
+per file: deny and allow of versions, min_age.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
@@ -60,7 +60,10 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class LocalFacts:
-    """What the store knows of a name under one top-level group: whether it is (or was) held there, and by which projects."""
+    """What the store knows of a name under one top-level group: whether it was ever held there, and who holds it now.
+
+    `holders` are ids of projects; a name that is held counts as claimed.
+    """
 
     claimed: bool = False
     holders: frozenset[int] = frozenset()
@@ -148,7 +151,7 @@ def decide(registry: Registry, principal: Principal, scope: Scope, name: Project
     readable = readable_projects(registry, principal, scope)
     local = Local(tuple(p for p in readable if p.id in facts.holders), Reason(Rule.LOCAL, "", name))
     group = registry.group_of(scope)
-    if not facts.claimed:
+    if not (facts.claimed or facts.holders):
         return _decide_forward(registry, principal, scope, name)
     if (pattern := first_match(group.merge, name)) is None:
         return local if local.projects else _refuse_local(registry, principal, scope, facts)
@@ -172,36 +175,43 @@ def hides(rules: FileRules, file: File, now: datetime) -> Reason | None:
 
 def appears_at(rules: FileRules, file: File) -> datetime | None:
     """When `min_age` will let the file through; None where that can never be told."""
-    return None if file.upload_time is None else file.upload_time + rules.group.min_age
+    if file.upload_time is None:
+        return None
+    try:
+        return file.upload_time + rules.group.min_age
+    except OverflowError:
+        return None
 
 
-def _closed(project: Project) -> Scope:
-    return project if not project.open_registry else _without_open_registry(project)
-
-
-def _without_open_registry(project: Project) -> Project:
-    return Project(project.id, project.path, project.group, project.visibility)
+def _closed(project: Project) -> Project:
+    return replace(project, open_registry=False) if project.open_registry else project
 
 
 def _refuse_local(registry: Registry, principal: Principal, scope: Scope, facts: LocalFacts) -> Refuse:
     """A local name that this scope does not show to this caller is absent, and never forwarded."""
+    if refused := _refuse_anonymous(registry, principal, scope):
+        return refused
     reason = Reason(Rule.LOCAL)
     visible = {project.id for project in readable_projects(registry, principal, registry.root_of(scope))}
-    if not principal.known and (facts.holders - visible or _has_hidden_projects(registry, principal, scope)):
-        return Refuse(errors.Unauthorized("401 Unauthorized", rule=Rule.LOCAL), reason)
-    return Refuse(errors.NotFound(PACKAGE_NOT_FOUND, rule=Rule.LOCAL), reason)
+    if not principal.known and facts.holders - visible:
+        return Refuse(errors.Unauthorized("401 Unauthorized", rule=reason.rule), reason)
+    return Refuse(errors.NotFound(PACKAGE_NOT_FOUND, rule=reason.rule), reason)
 
 
-def _has_hidden_projects(registry: Registry, principal: Principal, scope: Scope) -> bool:
-    return len(readable_projects(registry, principal, scope)) < len(registry.projects_of(scope))
+def _refuse_anonymous(registry: Registry, principal: Principal, scope: Scope) -> Refuse | None:
+    """One answer for all names in a group with private projects: another one by name would tell which exist."""
+    if principal.known or isinstance(scope, Project):
+        return None
+    if len(readable_projects(registry, principal, scope)) == len(registry.projects_of(scope)):
+        return None
+    reason = Reason(Rule.PRIVATE_GROUP)
+    return Refuse(errors.Unauthorized("401 Unauthorized", rule=reason.rule), reason)
 
 
 def _decide_forward(registry: Registry, principal: Principal, scope: Scope, name: ProjectName) -> Forward | Refuse:
+    if refused := _refuse_anonymous(registry, principal, scope):
+        return refused
     group = registry.group_of(scope)
-    if not principal.known and isinstance(scope, Group) and _has_hidden_projects(registry, principal, scope):
-        # Answering by name would tell an anonymous caller which private names exist.
-        reason = Reason(Rule.PRIVATE_GROUP)
-        return Refuse(errors.Unauthorized("401 Unauthorized", rule=reason.rule), reason)
     if hidden := _hides_name(group, name):
         return Refuse(errors.NotFound(PACKAGE_NOT_FOUND, rule=hidden.rule), hidden)
     reason = Reason(Rule.UPSTREAMS, group.setting("upstreams"), ", ".join(group.upstreams))
@@ -239,6 +249,6 @@ def _hides_young(rules: FileRules, file: File, version: Version | None, now: dat
         return None
     if any(exemption.covers(rules.name, version, now) for exemption in group.min_age_exempt):
         return None
-    if file.upload_time is not None and file.upload_time + group.min_age <= now:
+    if file.upload_time is not None and now - file.upload_time >= group.min_age:
         return None
     return Reason(Rule.MIN_AGE, group.setting("min_age"), str(group.min_age))

@@ -1,7 +1,8 @@
 """The registry: groups, projects and upstreams as the config states them, inheritance resolved.
 
-Frozen: a reload makes a new one. `settings` on a group tells, for each inherited key, which key of the config it came
-from, so that a decision can name it.
+Frozen: a reload makes a new one. Every group's parent and every project's group is in it; ids are positive.
+`settings` on a group tells, for each inherited key, which key of the config it came from, so that a decision can
+name it.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import SpecifierSet
 
 from proxy.core.errors import InvalidName
 from proxy.core.names import parse_project_name
@@ -17,12 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from packaging.specifiers import SpecifierSet
     from packaging.version import Version
 
     from proxy.core.names import ProjectName
 
 _PATTERN = re.compile(r"[A-Za-z0-9._*?-]+")
 _SEPARATORS = re.compile(r"[-_.]+")
+_WILDCARDS = re.compile(r"[*?]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class NameRule:
 
 @dataclass(frozen=True, slots=True)
 class Exemption:
-    """A rule that lifts `min_age`, with the reason and the day it ends."""
+    """A rule that lifts `min_age`, with the reason and the moment it ends (None: never)."""
 
     rule: NameRule
     reason: str = ""
@@ -73,9 +74,11 @@ class Exemption:
 
 
 def parse_name_pattern(text: str) -> NamePattern:
-    """A glob in any spelling of its separators; raises InvalidName."""
-    if not _PATTERN.fullmatch(text):
-        raise InvalidName(f"not a name pattern: {text!r}")
+    """A glob in any spelling of its separators; raises InvalidName, also where no name can match it (`acme-`)."""
+    try:
+        parse_project_name(_WILDCARDS.sub("x", text))
+    except InvalidName as error:
+        raise InvalidName(f"not a name pattern: {text!r}") from error
     return NamePattern(text, _SEPARATORS.sub("-", text).lower())
 
 
@@ -90,7 +93,7 @@ def parse_name_rule(text: str) -> NameRule:
     if requirement.extras or requirement.marker or requirement.url:
         raise InvalidName(f"a rule takes a name and versions only: {text!r}")
     name = parse_project_name(requirement.name)
-    return NameRule(NamePattern(text, name), requirement.specifier)
+    return NameRule(NamePattern(text, name), requirement.specifier or None)
 
 
 def first_match(patterns: Iterable[NamePattern], name: ProjectName) -> NamePattern | None:

@@ -1,0 +1,132 @@
+"""From an upstream's page to the model. Nothing of a page is believed before it went through here.
+
+A page is read in its representation (parse_json, parse_html); then each file is judged (parse_file). What cannot be
+offered is recorded in `skipped`, for `explain`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from packaging.version import Version
+
+from proxy.core.distributions import version_of
+from proxy.core.errors import InvalidInput, InvalidName, UpstreamBroken
+from proxy.core.links import Links
+from proxy.core.listing import skip
+from proxy.core.model import File, ProjectDetail, ProjectStatus, Status
+from proxy.core.names import parse_project_name
+from proxy.core.negotiate import Representation
+from proxy.core.parse_file import parse_file
+from proxy.core.parse_html import read_html
+from proxy.core.parse_json import read_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from yarl import URL
+
+    from proxy.core.listing import Entry, Listing
+    from proxy.core.model import Skipped
+    from proxy.core.names import ProjectName
+
+_Order: TypeAlias = tuple[bool, Version, str]
+_ZERO = Version("0")
+
+
+def parse_detail(
+    body: bytes, content_type: str, *, url: str, name: ProjectName, may_link: Callable[[URL], bool]
+) -> ProjectDetail:
+    """The page of `name` that an upstream sent as `content_type` from `url` (PEP 503 in HTML, PEP 691 in JSON).
+
+    `may_link` says whether a file may lie at an origin; it is asked once for each. Raises UpstreamBroken where the
+    body is not what `content_type` says, no project's page, another project's, or of an api-version other than 1.x.
+    """
+    listing = _read(body, content_type, name)
+    _check_api_version(listing.api_version)
+    _check_name(listing.name, name)
+    status = _status(listing)
+    if status.status is Status.QUARANTINED:  # PEP 792: an index must not offer its files
+        return ProjectDetail(name, versions=_versions((), listing.versions or (), name), status=status)
+    files, skipped = _sift(listing.entries, Links(url, may_link, base=listing.base))
+    versions = _versions(files, listing.versions or (), name)
+    return ProjectDetail(name, files, versions, status, (*listing.unread, *skipped))
+
+
+def _read(body: bytes, content_type: str, name: ProjectName) -> Listing:
+    match content_type.partition(";")[0].strip().lower():
+        case Representation.JSON.value:
+            return read_json(body)
+        case Representation.HTML_V1.value:
+            return read_html(body, name, declared=True)
+        case Representation.HTML.value:
+            return read_html(body, name, declared=False)
+        case other:
+            raise UpstreamBroken(f"the answer is not a page of the simple API but {other[:80] or 'of no type'}")
+
+
+def _check_api_version(api_version: str) -> None:
+    """PEP 629: a client must fail on another major version and go on with any minor one."""
+    if api_version.partition(".")[0] != "1":
+        raise UpstreamBroken(f"the page is of api-version {api_version!r:.40}; only 1.x is understood")
+
+
+def _check_name(given: str | None, name: ProjectName) -> None:
+    try:
+        matches = given is None or parse_project_name(given) == name
+    except InvalidName:
+        matches = False
+    if not matches:
+        raise UpstreamBroken(f"the page speaks of the project {given!r:.80}, not of {name!r}")
+
+
+def _status(listing: Listing) -> ProjectStatus:
+    """PEP 792; a status that is not known here means nothing more than active."""
+    try:
+        status = Status(listing.status or Status.ACTIVE)
+    except ValueError:
+        status = Status.ACTIVE
+    return ProjectStatus(status, listing.status_reason or None)
+
+
+def _sift(entries: Iterable[Entry], links: Links) -> tuple[tuple[File, ...], list[Skipped]]:
+    """The files to offer, each name once, and the records of those left out."""
+    files: dict[str, File] = {}
+    skipped: list[Skipped] = []
+    for entry in entries:
+        if entry.filename in files:
+            skipped.append(skip(entry.filename, "it is listed twice; the first one counts"))
+            continue
+        try:
+            files[entry.filename] = parse_file(entry, links)
+        except InvalidInput as error:
+            skipped.append(skip(entry.filename, error.message))
+    return tuple(files.values()), skipped
+
+
+def _versions(files: Iterable[File], given: Sequence[str], name: ProjectName) -> tuple[str, ...]:
+    """The versions that the page gives and those that its files' names tell (PEP 700: all files are covered).
+
+    In order, each once; one that is no version (PEP 440) comes first.
+    """
+    known = set(given)
+    uncovered = (file.filename for file in files if _stated_version(file.filename) not in known)
+    derived = {version for filename in uncovered if (version := version_of(filename, name))}
+    ordered: dict[_Order, str] = {}
+    for text in (*given, *map(str, derived)):
+        ordered.setdefault(_order(text), text)
+    return tuple(ordered[key] for key in sorted(ordered))
+
+
+def _stated_version(filename: str) -> str:
+    """What stands where most file names have their version: far cheaper than to parse the name."""
+    if filename.endswith(".whl"):
+        return filename.partition("-")[2].partition("-")[0]
+    return filename.rpartition("-")[2].removesuffix(".tar.gz")
+
+
+def _order(text: str) -> _Order:
+    try:
+        return (True, Version(text), "")
+    except ValueError:  # InvalidVersion, or a number that is longer than Python converts
+        return (False, _ZERO, text)
