@@ -1,0 +1,48 @@
+"""Where things lie under the data directory."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, NamedTuple
+
+from proxy.core.errors import StorageTrouble
+from proxy.disk.files import DIRECTORY_MODE, make_directory, sync_directory
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from proxy.core.digests import Sha256
+
+
+class Layout(NamedTuple):
+    root: Path
+
+    @property
+    def blobs(self) -> Path:
+        return self.root / "blobs"
+
+    @property
+    def parts(self) -> Path:
+        return self.root / "parts"
+
+    def blob(self, sha256: Sha256) -> Path:
+        return self.blobs / sha256[:2] / sha256[2:]
+
+    def new_part(self) -> Path:
+        return self.parts / secrets.token_hex(16)
+
+    def create(self) -> None:
+        """Make the directories, durably; raises OSError, and StorageTrouble where a rename could not commit.
+
+        All 256 directories of blobs are made here. A commit then makes none, and never stands on one that another
+        commit (perhaps of another process) made a moment ago and has not synced yet.
+        """
+        make_directory(self.blobs)
+        make_directory(self.parts)
+        for first_byte in range(256):
+            (self.blobs / f"{first_byte:02x}").mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+        # Also when they were there: who made them may have been killed before this.
+        sync_directory(self.blobs)
+        sync_directory(self.root)
+        if self.blobs.stat().st_dev != self.parts.stat().st_dev:
+            raise StorageTrouble("blobs and parts must lie on one file system: mount it at the data directory itself")

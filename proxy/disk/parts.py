@@ -1,0 +1,166 @@
+"""A part as a file in parts/, from its first byte to its name by digest."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from io import BufferedReader, BytesIO
+from threading import Lock
+from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar, TypeVarTuple
+
+from proxy.core.digests import Digests, Hasher, Sha256
+from proxy.core.errors import StorageTrouble
+from proxy.disk.files import create_file, sync, sync_directory, write_all
+from proxy.disk.hops import trouble
+from proxy.disk.readers import PartReader
+from proxy.ports import Blob
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from io import FileIO
+
+    from proxy.disk.hops import Hops
+    from proxy.disk.layout import Layout
+
+_T = TypeVar("_T")
+_Ts = TypeVarTuple("_Ts")
+
+
+class _Hashing(Protocol):
+    def update(self, data: bytes) -> None: ...
+
+    def digests(self) -> Digests: ...
+
+
+class _Sha256Hasher:
+    """sha256 and the size alone: all that a cached file is known by, at a third of the price."""
+
+    def __init__(self) -> None:
+        self._sha256 = hashlib.sha256()
+        self._size = 0
+
+    def update(self, data: bytes) -> None:
+        self._sha256.update(data)
+        self._size += len(data)
+
+    def digests(self) -> Digests:
+        return Digests(Sha256(self._sha256.hexdigest()), "", "", self._size)
+
+
+class DiskPart:
+    """A BlobWriter. Whoever asked for it closes it in every case; until then what it committed can be read here, even
+    when the blob is deleted meanwhile. One that is dropped unclosed frees its descriptor with a ResourceWarning.
+
+    The file is made by the first write (or the commit of no bytes), so a cancelled `writer()` leaves nothing.
+    After a failed or cancelled write or commit, bytes may be missing: it can be read and closed, nothing else.
+
+    Two locks guard it, taken on threads. `_turn`: write, commit and close come one after the other, also while a call
+    whose caller was cancelled is still at work. `_descriptor`, never held for long: nobody duplicates a descriptor
+    that is being closed. Readers work on a duplicate, so they neither wait for an fsync nor are cut short by a close.
+    """
+
+    def __init__(self, layout: Layout, hops: Hops, *, full_digests: bool) -> None:
+        self._layout = layout
+        self._hops = hops
+        self._path = layout.new_part()
+        self._hasher: _Hashing = Hasher() if full_digests else _Sha256Hasher()
+        self._turn = Lock()
+        self._descriptor = Lock()
+        self._file: FileIO | None = None
+        self._size = 0
+        self._whole = True
+        self._closed = False
+        self._blob: Blob | None = None
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    def digests(self) -> Digests:
+        return self._hasher.digests()
+
+    async def write(self, data: bytes) -> None:
+        await self._change("write a file", self._write, data)
+
+    async def read(self, offset: int, size: int) -> bytes:
+        return await self._hops.run("read a file", self._read, offset, size)
+
+    def reader(self) -> BinaryIO:
+        """As the port says; it holds a descriptor of its own, and its reads raise OSError as any file's."""
+        try:
+            fd = self._duplicate()
+        except OSError as error:
+            raise trouble("read a file", error) from error
+        return BytesIO() if fd is None else BufferedReader(PartReader(fd, self._size))
+
+    async def commit(self) -> Blob:
+        """As the port says; repeated, it returns the same blob."""
+        return await self._change("keep a file", self._commit)
+
+    async def close(self) -> None:
+        await self._hops.run("remove an unfinished file", self._close)
+
+    async def _change(self, doing: str, call: Callable[[*_Ts], _T], *args: *_Ts) -> _T:
+        try:
+            return await self._hops.run(doing, call, *args)
+        except BaseException:  # a cancelled write counts: whether its bytes arrived is not known
+            self._whole = False
+            raise
+
+    def _write(self, data: bytes) -> None:
+        with self._turn:
+            write_all(self._open().fileno(), data)
+            self._hasher.update(data)
+            self._size += len(data)
+
+    def _open(self) -> FileIO:
+        """The file, ready for more bytes."""
+        if self._closed or self._blob or not self._whole:
+            raise StorageTrouble("this part has ended or failed: begin a new one")
+        if self._file is None:
+            self._file = create_file(self._path)
+        return self._file
+
+    def _read(self, offset: int, size: int) -> bytes:
+        fd = self._duplicate()
+        if fd is None:
+            return b""
+        try:
+            # Not to the end of the file: bytes of a write at work (or half failed) are not written yet.
+            return os.pread(fd, max(0, min(size, self._size - offset)), offset)
+        finally:
+            os.close(fd)
+
+    def _duplicate(self) -> int | None:
+        """A descriptor that outlives `close`; None before the first write."""
+        with self._descriptor:
+            if self._closed:
+                raise StorageTrouble("this part was closed and can no longer be read")
+            return None if self._file is None else os.dup(self._file.fileno())
+
+    def _commit(self) -> Blob:
+        with self._turn:
+            if self._blob is None:
+                self._blob = self._keep(self._open())
+            return self._blob
+
+    def _keep(self, file: FileIO) -> Blob:
+        """The order is the durability: bytes, then the name, then the directory entry.
+
+        A blob of this digest that is there is replaced: whoever has it open goes on with the old file, one that rotted
+        is healed, and the new age keeps it from those who remove old blobs that no row names yet.
+        """
+        sync(file.fileno())
+        sha256 = self._hasher.digests().sha256
+        path = self._layout.blob(sha256)
+        os.replace(self._path, path)  # noqa: PTH105
+        sync_directory(path.parent)
+        return Blob(sha256, self._size, path)
+
+    def _close(self) -> None:
+        with self._turn:
+            with self._descriptor:
+                self._closed = True
+                if self._file is not None:
+                    self._file.close()
+            self._path.unlink(missing_ok=True)  # a committed one has another name by now

@@ -1,0 +1,81 @@
+"""Cached pages of upstreams: what freshness asks in one row, the detail itself in another."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from proxy.core.model import PageEntry, Validators
+from proxy.sqlite.columns import from_instant, to_instant
+from proxy.sqlite.database import Tables
+from proxy.sqlite.page_codec import BrokenDetail, decode_detail, encode_detail
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from proxy.core.names import ProjectName
+
+_log = logging.getLogger(__name__)
+
+_FIND: Final = """
+    SELECT detail, etag, last_modified, links, checked_at
+    FROM pages JOIN page_details ON page_id = pages.id
+    WHERE upstream = ? AND name = ?
+"""
+
+_SAVE: Final = """
+    INSERT INTO pages (upstream, name, etag, last_modified, links, checked_at)
+    VALUES (:upstream, :name, :etag, :last_modified, :links, :checked_at)
+    ON CONFLICT (upstream, name) DO UPDATE SET
+      etag = excluded.etag,
+      last_modified = excluded.last_modified,
+      links = excluded.links,
+      checked_at = excluded.checked_at
+    RETURNING id
+"""
+
+_SAVE_DETAIL: Final = """
+    INSERT INTO page_details (page_id, detail) VALUES (?, ?)
+    ON CONFLICT (page_id) DO UPDATE SET detail = excluded.detail
+"""
+
+
+class SqlitePages(Tables):
+    """PageStore. No write is durable: a page that a power cut takes is fetched again."""
+
+    async def find_page(self, upstream: str, name: ProjectName) -> PageEntry | None:
+        rows = await self._database.read(_FIND, (upstream, name))
+        if not rows:
+            return None
+        (row,) = rows
+        try:
+            detail = await decode_detail(row["detail"])
+        except BrokenDetail:
+            # Fetched again, it heals; a page in the words of another version is no reason to fail.
+            _log.warning("the cached page of %s from %s cannot be read; it will be fetched again", name, upstream)
+            return None
+        validators = Validators(row["etag"], row["last_modified"])
+        return PageEntry(upstream, detail, validators, to_instant(row["checked_at"]), row["links"])
+
+    async def save_page(self, entry: PageEntry) -> None:
+        detail = await encode_detail(entry.detail)
+        facts = {
+            "upstream": entry.upstream,
+            "name": entry.detail.name,
+            "etag": entry.validators.etag,
+            "last_modified": entry.validators.last_modified,
+            "links": entry.links,
+            "checked_at": from_instant(entry.checked_at),
+        }
+        async with self._database.transaction(durable=False) as transaction:
+            [(page_id,)] = await transaction.execute(_SAVE, facts)
+            await transaction.execute(_SAVE_DETAIL, (page_id, detail))
+
+    async def confirm_page(self, upstream: str, name: ProjectName, checked_at: datetime) -> None:
+        sql = "UPDATE pages SET checked_at = ? WHERE upstream = ? AND name = ?"
+        async with self._database.transaction(durable=False) as transaction:
+            await transaction.execute(sql, (from_instant(checked_at), upstream, name))
+
+    async def delete_page(self, upstream: str, name: ProjectName) -> None:
+        async with self._database.transaction(durable=False) as transaction:
+            await transaction.execute("DELETE FROM pages WHERE upstream = ? AND name = ?", (upstream, name))
