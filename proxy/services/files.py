@@ -1,0 +1,140 @@
+"""Files and their companions: found in the caller's own listing, then read from the blobs or fetched once for all."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from msgspec.structs import replace
+
+from proxy.core import cache_status
+from proxy.core.distributions import candidate_projects
+from proxy.core.errors import NotFound, Refused, StorageTrouble
+from proxy.core.local import LocalFile
+from proxy.services.listings import UpstreamFile, first_refusal
+from proxy.services.pages import policy_time
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from proxy.core.access import Principal
+    from proxy.core.cache_status import CacheStatus
+    from proxy.core.digests import Sha256
+    from proxy.core.names import Filename, ProjectName
+    from proxy.core.policy import Scope
+    from proxy.core.ranges import ByteRange
+    from proxy.ports import Blob, BlobStore, Body, Clock, Upstream
+    from proxy.services.downloads import Download, Downloads
+    from proxy.services.listings import FoundFile, Listings
+
+FILE_NOT_FOUND = "404 Not Found"
+FOLLOW_AHEAD = 4 * 1024 * 1024
+"""A range that starts at most so many bytes ahead of a running download waits for it; a later one is relayed."""
+
+
+class Stored(NamedTuple):
+    """Verified bytes that are here."""
+
+    blob: Blob
+    cache_status: CacheStatus
+
+
+class Cold(NamedTuple):
+    """A file that the caller may have and that is not here yet. `size` is None where the upstream does not tell."""
+
+    file: UpstreamFile
+    size: int | None
+
+
+Found: TypeAlias = Stored | Cold
+
+
+class Files:
+    def __init__(
+        self, listings: Listings, downloads: Downloads, blobs: BlobStore, upstreams: Iterable[Upstream], clock: Clock
+    ) -> None:
+        self._listings = listings
+        self._downloads = downloads
+        self._blobs = blobs
+        self._upstreams = {upstream.name: upstream for upstream in upstreams}
+        self._clock = clock
+
+    async def find(self, caller: Principal, scope: Scope, sha256: Sha256, filename: Filename) -> Found:
+        """The file that the caller's page lists under this digest and name; raises Refused, UpstreamTrouble."""
+        return await self._locate(await self._find_listed(caller, scope, sha256, filename))
+
+    async def find_metadata(self, caller: Principal, scope: Scope, sha256: Sha256, filename: Filename) -> Found:
+        """The core metadata of a file (PEP 658), found as the file is."""
+        found = await self._find_listed(caller, scope, sha256, filename)
+        if isinstance(found, LocalFile):
+            if found.core_metadata is None:
+                raise NotFound(FILE_NOT_FOUND)
+            return await self._local(found.core_metadata)
+        hashes = found.file.core_metadata
+        if isinstance(hashes, bool) or "sha256" not in hashes:
+            raise NotFound(FILE_NOT_FOUND)
+        companion = replace(
+            found.file,
+            filename=f"{filename}.metadata",
+            url=f"{found.file.url}.metadata",
+            hashes=hashes,
+            size=None,
+        )
+        return await self._locate(UpstreamFile(found.upstream, companion))
+
+    async def fetch(self, cold: Cold) -> Download | Blob:
+        """A cold file, cached while it is read; raises UpstreamTrouble, StorageTrouble."""
+        return await self._downloads.open(cold.file)
+
+    @asynccontextmanager
+    async def fetch_range(self, cold: Cold, wanted: ByteRange) -> AsyncIterator[AsyncIterator[bytes]]:
+        """A range of a cold file: from the running download where that is near, else from the upstream as it comes.
+
+        A part cannot be verified; clients verify the whole that they assemble.
+        """
+        running = self._downloads.find(cold.file.file.sha256)
+        if running is not None and wanted.first <= running.readable + FOLLOW_AHEAD:
+            await running.answered()
+            yield running.follow(wanted)
+            return
+        async with self._relay(cold, wanted) as body:
+            yield body.chunks
+
+    def _relay(self, cold: Cold, wanted: ByteRange) -> AbstractAsyncContextManager[Body]:
+        return self._upstreams[cold.file.upstream].open_file(cold.file.file.url, wanted)
+
+    async def _find_listed(self, caller: Principal, scope: Scope, sha256: Sha256, filename: Filename) -> FoundFile:
+        """The file among those of the projects that its name may belong to, the likeliest first."""
+        refusals: list[Refused] = [NotFound(FILE_NOT_FOUND)]
+        now = policy_time(self._clock.now())
+        for name in await self._candidates(scope, filename):
+            try:
+                listing = await self._listings.get(caller, scope, name)
+            except Refused as refusal:
+                refusals.append(refusal)
+                continue
+            if found := listing.find(sha256, filename, now):
+                return found
+        raise first_refusal(refusals)
+
+    async def _candidates(self, scope: Scope, filename: Filename) -> tuple[ProjectName, ...]:
+        """A name that may be a local one is looked for here alone: the question itself must not leave the machine."""
+        candidates = candidate_projects(filename)
+        if len(candidates) < 2:
+            return candidates
+        claimed = [name for name in candidates if (await self._listings.find_facts(scope, name)).claimed]
+        return tuple(claimed) or candidates
+
+    async def _locate(self, found: FoundFile) -> Found:
+        if isinstance(found, LocalFile):
+            return await self._local(found.digests.sha256)
+        sha256 = found.file.sha256
+        if self._downloads.find(sha256) is None and (blob := await self._blobs.find(sha256)):
+            return Stored(blob, cache_status.HIT)
+        return Cold(found, found.file.size)
+
+    async def _local(self, sha256: Sha256) -> Stored:
+        blob = await self._blobs.find(sha256)
+        if blob is None:
+            raise StorageTrouble("a published file is missing from the data directory; restore it from a backup")
+        return Stored(blob, cache_status.LOCAL)

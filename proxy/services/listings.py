@@ -1,0 +1,174 @@
+"""What a caller may see of a name through a scope: the decision, carried out against the store and the upstreams.
+
+Pages render a listing, files are found in one: what a page does not list is not served, on any route.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, assert_never
+
+from packaging.version import Version
+
+from proxy.core import cache_status, policy
+from proxy.core.access import Action
+from proxy.core.distributions import version_of
+from proxy.core.errors import NotFound, Refused
+from proxy.core.model import ProjectDetail, ProjectStatus, Status
+from proxy.core.policy import Decision, FileRules, Forward, Local, LocalFacts, Merge, Refuse, Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from datetime import datetime
+
+    from proxy.core.access import Principal
+    from proxy.core.cache_status import CacheStatus
+    from proxy.core.digests import Sha256
+    from proxy.core.local import LocalFile
+    from proxy.core.model import File
+    from proxy.core.names import Filename, ProjectName
+    from proxy.core.registry import Project, Registry
+    from proxy.ports import LocalStore
+    from proxy.services.upstream_pages import CachedPage, UpstreamPages
+
+
+class Forwarded(NamedTuple):
+    """An upstream's page and the rules by which its files are shown."""
+
+    page: CachedPage
+    rules: FileRules
+
+
+class UpstreamFile(NamedTuple):
+    """A listed file that an upstream has."""
+
+    upstream: str
+    file: File
+
+
+FoundFile: TypeAlias = "LocalFile | UpstreamFile"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of one name that one caller may have, and where they come from."""
+
+    name: ProjectName
+    local: tuple[LocalFile, ...]
+    local_status: ProjectStatus | None
+    forwarded: Forwarded | None
+    cache_status: CacheStatus
+    keeps_upstream_urls: bool = False
+
+    def find(self, sha256: Sha256, filename: Filename, now: datetime) -> FoundFile | None:
+        """The file that is listed under this digest and name."""
+        for file in self._shown_local():
+            if (file.filename, file.digests.sha256) == (filename, sha256):
+                return file
+        if self.forwarded is None or filename in self._local_names():
+            return None
+        page, rules = self.forwarded
+        found = page.find(sha256, filename)
+        if found is None or policy.hides(rules, found, now):
+            return None
+        return UpstreamFile(page.entry.upstream, found)
+
+    def detail(self, now: datetime) -> ProjectDetail:
+        """The page, as this caller gets it."""
+        local = [file.listed() for file in self._shown_local()]
+        if self.forwarded is None:
+            status = self.local_status or ProjectStatus()
+            return ProjectDetail(self.name, tuple(local), self._local_versions(), status)
+        page, rules = self.forwarded
+        upstream = page.entry.detail
+        taken = self._local_names()
+        shown = tuple(
+            file for file in upstream.files if file.filename not in taken and not policy.hides(rules, file, now)
+        )
+        if not local and len(shown) == len(upstream.files):
+            return ProjectDetail(self.name, shown, upstream.versions, upstream.status)
+        versions = [str(version) for file in shown if (version := version_of(file.filename, self.name))]
+        status = self.local_status or upstream.status
+        return ProjectDetail(self.name, (*local, *shown), _in_order((*self._local_versions(), *versions)), status)
+
+    def _local_versions(self) -> tuple[str, ...]:
+        return _in_order(str(Version(file.version)) for file in self._shown_local())
+
+    def _shown_local(self) -> tuple[LocalFile, ...]:
+        """A quarantined project offers no files (PEP 792)."""
+        hidden = self.local_status is not None and self.local_status.status is Status.QUARANTINED
+        return () if hidden else self.local
+
+    def _local_names(self) -> frozenset[str]:
+        """Names that a local file holds: in a merge, it shadows the upstream's."""
+        return frozenset(file.filename for file in self.local)
+
+
+class Listings:
+    def __init__(self, registry: Registry, store: LocalStore, pages: UpstreamPages) -> None:
+        self._registry = registry
+        self._store = store
+        self._pages = pages
+
+    async def find_facts(self, scope: Scope, name: ProjectName) -> LocalFacts:
+        root = self._registry.root_of(scope)
+        return await self._store.find_facts(root.id, _ids(self._registry.projects_of(root)), name)
+
+    async def get(self, caller: Principal, scope: Scope, name: ProjectName) -> Listing:
+        """The listing; raises Refused as the policy says, UpstreamTrouble where an upstream cannot be asked."""
+        facts = await self.find_facts(scope, name)
+        return await self._carry_out(policy.decide(self._registry, caller, scope, name, facts), name)
+
+    async def names(self, caller: Principal, scope: Scope) -> tuple[ProjectName, ...]:
+        """The root index: local names in the projects that the caller may read; raises Refused."""
+        if refused := policy.check_access(caller, Action.READ, scope):
+            raise refused
+        readable = policy.readable_projects(self._registry, caller, scope)
+        return tuple(await self._store.list_names(_ids(readable)))
+
+    async def _carry_out(self, decision: Decision, name: ProjectName) -> Listing:
+        match decision:
+            case Refuse(error):
+                raise error
+            case Local(projects):
+                return await self._local(projects, name, None)
+            case Forward():
+                return await self._forward(decision, name)
+            case Merge(local, forward):
+                return await self._local(local.projects, name, forward)
+        assert_never(decision)
+
+    async def _local(self, projects: tuple[Project, ...], name: ProjectName, merge: Forward | None) -> Listing:
+        files = tuple(await self._store.list_files(_ids(projects), name))
+        status = await self._store.find_status(_ids(projects), name)
+        upstream = await self._find_forwarded(merge, name) if merge else None
+        forwarded, source = upstream or (None, cache_status.LOCAL)
+        return Listing(name, files, status, forwarded, source)
+
+    async def _forward(self, decision: Forward, name: ProjectName) -> Listing:
+        upstream = await self._find_forwarded(decision, name)
+        if upstream is None:
+            raise NotFound(policy.PACKAGE_NOT_FOUND, rule=policy.Rule.UPSTREAMS)
+        return Listing(name, (), None, *upstream, decision.keeps_upstream_urls)
+
+    async def _find_forwarded(self, decision: Forward, name: ProjectName) -> tuple[Forwarded, CacheStatus] | None:
+        """The first upstream that has the project; trouble with one ends the search (UpstreamTrouble)."""
+        for upstream in decision.upstreams:
+            seen = await self._pages.get(upstream, name)
+            if seen.page is not None:
+                return Forwarded(seen.page, decision.rules), seen.status
+        return None
+
+
+def first_refusal(refusals: Collection[Refused]) -> Refused:
+    """The refusal that says most: to log in before that nothing is there."""
+    return min(refusals, key=lambda refusal: isinstance(refusal, NotFound))
+
+
+def _ids(projects: tuple[Project, ...]) -> tuple[int, ...]:
+    return tuple(project.id for project in projects)
+
+
+def _in_order(versions: Iterable[str]) -> tuple[str, ...]:
+    """Each version once, in the order of PEP 440."""
+    return tuple(sorted(set(versions), key=Version))

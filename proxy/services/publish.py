@@ -1,0 +1,127 @@
+"""Publishing: an upload is received into a part, validated as a whole, made durable, and then exists by its row."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from proxy.core.access import Action, protects
+from proxy.core.archive import ArchiveMetadata, read_archive
+from proxy.core.distributions import Kind
+from proxy.core.errors import FileTooLarge, Forbidden, NameTaken
+from proxy.core.model import Status
+from proxy.core.policy import check_access
+from proxy.core.registry import Duplicates
+from proxy.core.upload import check_form, validate
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from proxy.core.access import Principal
+    from proxy.core.digests import Sha256
+    from proxy.core.local import LocalFile, NewFile
+    from proxy.core.names import ProjectName
+    from proxy.core.registry import Project, Registry
+    from proxy.core.upload import Claimed, UploadForm
+    from proxy.ports import BlobStore, BlobWriter, Clock, LocalStore
+
+_CLOSED = {Status.ARCHIVED, Status.QUARANTINED}
+
+
+class Upload(NamedTuple):
+    """An upload under way: who publishes where, and the part that takes the file's bytes."""
+
+    caller: Principal
+    project: Project
+    part: BlobWriter
+    max_size: int
+
+    async def write(self, data: bytes) -> None:
+        """Take in bytes of the file; raises FileTooLarge."""
+        if self.part.size + len(data) > self.max_size:
+            raise FileTooLarge("File is too large")
+        await self.part.write(data)
+
+
+class Publisher:
+    def __init__(
+        self, registry: Registry, store: LocalStore, blobs: BlobStore, clock: Clock, max_upload_size: int
+    ) -> None:
+        self._registry = registry
+        self._store = store
+        self._blobs = blobs
+        self._clock = clock
+        self._max_upload_size = max_upload_size
+
+    def authorize(self, caller: Principal, project: Project) -> None:
+        """Raises Refused unless the caller may publish into the project."""
+        if refused := check_access(caller, Action.PUBLISH, project):
+            raise refused
+
+    @asynccontextmanager
+    async def receive(self, caller: Principal, project: Project) -> AsyncIterator[Upload]:
+        """An upload to write to and then to `publish`; what was not published by the end leaves nothing behind."""
+        self.authorize(caller, project)
+        part = await self._blobs.writer(full_digests=True)
+        try:
+            yield Upload(caller, project, part, self._max_upload_size)
+        finally:
+            await part.close()
+
+    async def publish(self, upload: Upload, form: UploadForm) -> LocalFile:
+        """Validate what was received and make it exist; raises InvalidUpload, NameTaken, Forbidden, StorageTrouble."""
+        claimed = check_form(form)
+        await self._check_open(upload, claimed.name)
+        if (taken := await self._find_taken(upload, claimed)) is not None:
+            return self._accept_again(upload, taken)
+        archive = await self._read_archive(upload, claimed)
+        new = validate(
+            claimed,
+            project_id=upload.project.id,
+            digests=upload.part.digests(),
+            metadata=archive,
+            published_by=upload.caller.name,
+        )
+        await upload.part.commit()
+        if new.kind is Kind.WHEEL:
+            await self._keep_metadata(archive.metadata)
+        return await self._add(new, upload.project)
+
+    async def _check_open(self, upload: Upload, name: ProjectName) -> None:
+        """A protected name, or a project that is archived or quarantined (PEP 792), takes no uploads."""
+        if protects(upload.caller, Action.PUBLISH, upload.project, name):
+            raise Forbidden("403 Forbidden - Package protected.")
+        status = await self._store.find_status((upload.project.id,), name)
+        if status is not None and status.status in _CLOSED:
+            raise Forbidden(f"403 Forbidden - Project is {status.status}.")
+
+    async def _find_taken(self, upload: Upload, claimed: Claimed) -> LocalFile | None:
+        files = await self._store.list_files((upload.project.id,), claimed.name)
+        return next((file for file in files if file.filename == claimed.filename), None)
+
+    def _accept_again(self, upload: Upload, taken: LocalFile) -> LocalFile:
+        """The same bytes once more are no fault where the project says so."""
+        same = upload.part.digests().sha256 == taken.digests.sha256
+        if same and upload.project.duplicates is Duplicates.IDENTICAL:
+            return taken
+        raise NameTaken("Validation failed: File name has already been taken")
+
+    async def _read_archive(self, upload: Upload, claimed: Claimed) -> ArchiveMetadata:
+        def read() -> ArchiveMetadata:
+            with upload.part.reader() as file:
+                return read_archive(file, claimed.filename, claimed.kind)
+
+        return await asyncio.to_thread(read)
+
+    async def _keep_metadata(self, metadata: bytes) -> Sha256:
+        part = await self._blobs.writer()
+        try:
+            await part.write(metadata)
+            return (await part.commit()).sha256
+        finally:
+            await part.close()
+
+    async def _add(self, new: NewFile, project: Project) -> LocalFile:
+        root = self._registry.root_of(project)
+        return await self._store.publish(new, root=root.id, now=self._clock.now())
