@@ -1,0 +1,19 @@
+"""The command `pypi-sidecar`: one file a command, all through `compose`."""
+
+from __future__ import annotations
+
+import click
+
+from proxy import __version__
+from proxy.cli.check import check
+from proxy.cli.serve import serve
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="pypi-sidecar")
+def main() -> None:
+    """A private Python index and a caching proxy of PyPI in one small server."""
+
+
+main.add_command(serve)
+main.add_command(check)

@@ -1,0 +1,84 @@
+"""What holds for every answer: a request id, an access log line, errors as answers."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from proxy.core.errors import SidecarError
+from proxy.web import errors
+from proxy.web.site import ACCESS_LOG
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler, Middleware
+
+logger = logging.getLogger(__name__)
+access_logger = logging.getLogger("proxy.access")
+
+REQUEST_ID = web.RequestKey("request_id", str)
+
+
+async def add_request_id(request: web.Request, response: web.StreamResponse) -> None:
+    """Sent before the headers of every answer go out."""
+    response.headers["X-Request-Id"] = request[REQUEST_ID]
+    response.headers.pop("Server", None)
+
+
+@web.middleware
+async def log_access(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """One line an answer. The query is left out: it may hold a secret."""
+    request[REQUEST_ID] = secrets.token_hex(8)
+    if not request.app[ACCESS_LOG]:
+        return await handler(request)
+    started = time.perf_counter()
+    status: int | str = "aborted"
+    source = "-"
+    try:
+        response = await handler(request)
+        status, source = response.status, response.headers.get("Cache-Status", "-")
+    finally:
+        took = (time.perf_counter() - started) * 1000
+        access_logger.info(
+            "%s %s %s %s %.1fms %s [%s]",
+            request.remote or "-",
+            request.method,
+            request.rel_url.raw_path,
+            status,
+            took,
+            request[REQUEST_ID],
+            source,
+        )
+    return response
+
+
+@web.middleware
+async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The one place where errors become answers; the unforeseen is logged with the request id and told as 500."""
+    try:
+        return await handler(request)
+    except SidecarError as error:
+        return errors.answer(request, error)
+    except web.HTTPException as error:
+        return _route_error(request, error)
+    except ConnectionError:
+        raise
+    except Exception:
+        logger.exception("request %s failed", request[REQUEST_ID])
+        return errors.respond(request, 500, "500 Internal Server Error")
+
+
+MIDDLEWARES: tuple[Middleware, ...] = (log_access, answer_errors)
+"""The outermost first."""
+
+
+def _route_error(request: web.Request, error: web.HTTPException) -> web.Response:
+    """Aiohttp's own: no such route, a method that the route has not, a request that is no HTTP."""
+    message = f"{error.status} {error.reason}"
+    response = errors.respond(request, error.status, message, {"error": message})
+    if allowed := error.headers.get("Allow"):
+        response.headers["Allow"] = allowed
+    return response

@@ -1,0 +1,28 @@
+"""For operators and orchestrators: alive, and ready."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from proxy.core.errors import StorageTrouble
+from proxy.web.site import SITE
+
+_HEADERS = {"Cache-Control": "no-store"}
+
+
+async def alive(_: web.Request) -> web.StreamResponse:
+    """`/-/health`, `/-/liveness`: the server answers."""
+    return web.json_response({"status": "ok"}, headers=_HEADERS)
+
+
+async def ready(request: web.Request) -> web.StreamResponse:
+    """`/-/readiness`: a write and a read through the database and the blob store; 503 names the part that failed."""
+    site = request.app[SITE]
+    failed: dict[str, str] = {}
+    for part, probe in (("database", site.store.probe), ("blobs", site.blobs.probe)):
+        try:
+            await probe()
+        except StorageTrouble as error:
+            failed[part] = error.message
+    status = {"status": "failed" if failed else "ok", **failed}
+    return web.json_response(status, status=503 if failed else 200, headers=_HEADERS)

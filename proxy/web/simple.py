@@ -1,0 +1,101 @@
+"""The Simple API: the root index and the pages of projects (PEP 503, PEP 691)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from proxy.core.errors import InvalidName, NotFound
+from proxy.core.names import ProjectName, parse_project_name
+from proxy.core.negotiate import Encoding, choose_encoding, choose_representation
+from proxy.core.policy import PACKAGE_NOT_FOUND
+from proxy.services.pages import Form
+from proxy.web.caller import caller_of, privately
+from proxy.web.conditional import not_modified
+from proxy.web.site import SITE
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from proxy.core.access import Principal
+    from proxy.services.pages import PageAnswer
+    from proxy.web.scopes import FindScope
+
+VARY = "Accept, Accept-Encoding"
+
+
+def root(find_scope: FindScope) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """The handler of `…/simple/`."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        scope = find_scope(request)
+        form = _form(request)
+        caller = caller_of(request)
+        page = await request.app[SITE].pages.root(caller, scope, form)
+        return _answer(request, caller, form, page)
+
+    return handle
+
+
+def detail(find_scope: FindScope) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """The handler of `…/simple/{name}/`."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        scope = find_scope(request)
+        spelled = request.match_info["name"]
+        name = _name(spelled)
+        if spelled != name:
+            return _redirect(request, f"../{name}/")
+        form = _form(request)
+        caller = caller_of(request)
+        page = await request.app[SITE].pages.detail(caller, scope, name, form)
+        return _answer(request, caller, form, page)
+
+    return handle
+
+
+async def add_slash(request: web.Request) -> web.StreamResponse:
+    """`…/simple` and `…/simple/{name}`: to the form with a trailing slash, the name normalized."""
+    spelled = request.match_info.get("name")
+    return _redirect(request, f"{_name(spelled) if spelled else 'simple'}/")
+
+
+def _name(spelled: str) -> ProjectName:
+    try:
+        return parse_project_name(spelled)
+    except InvalidName as error:
+        raise NotFound(PACKAGE_NOT_FOUND) from error
+
+
+def _form(request: web.Request) -> Form:
+    representation = choose_representation(request.headers.get("Accept"), request.query.get("format"))
+    return Form(representation, choose_encoding(request.headers.get("Accept-Encoding")), _secure_url(request))
+
+
+def _secure_url(request: web.Request) -> str:
+    """The page's address as others see it, where that is https: only there may provenance be linked absolutely."""
+    external = request.app[SITE].external_url
+    return f"{external}{request.rel_url.raw_path}" if external.startswith("https://") else ""
+
+
+def _redirect(request: web.Request, location: str) -> web.Response:
+    """A permanent redirect to a relative location: it holds under every host name and prefix."""
+    query = f"?{request.query_string}" if request.query_string else ""
+    return web.Response(status=301, headers={"Location": location + query})
+
+
+def _answer(request: web.Request, caller: Principal, form: Form, page: PageAnswer) -> web.StreamResponse:
+    """Clients ask again on each use, and get a 304: a name that was just published is seen at once."""
+    headers = {
+        "Cache-Control": privately(caller, "no-cache"),
+        "Cache-Status": page.cache_status.header,
+        "ETag": page.rendered.etag,
+        "Vary": VARY,
+    }
+    if not_modified(request, page.rendered.etag):
+        return web.Response(status=304, headers=headers)
+    headers["Content-Type"] = form.representation.content_type
+    if form.encoding is not Encoding.IDENTITY:
+        headers["Content-Encoding"] = form.encoding.token
+    return web.Response(body=page.rendered.body, headers=headers)

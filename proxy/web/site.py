@@ -1,0 +1,63 @@
+"""What handlers reach: the services of the running configuration, and the keys that hold them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from proxy.core.access import Anonymous
+    from proxy.core.policy import Scope
+    from proxy.core.registry import Project, Registry
+    from proxy.ports import BlobStore, MetadataStore
+    from proxy.services.files import Files
+    from proxy.services.pages import Pages
+    from proxy.services.publish import Publisher
+    from proxy.services.tokens import Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRules:
+    """What an anonymous caller may do. `anonymous` None means unset: open to this machine, reading for all others.
+
+    `open_to_this_machine` holds while the server is bound to loopback, stands behind nothing that the config names,
+    and its data directory has never known a token. `hosts` are the names a browser may use for a server that anybody
+    may publish to, besides those of loopback.
+    """
+
+    anonymous: Anonymous | None
+    open_to_this_machine: bool
+    hosts: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The services of one configuration; a reload makes another."""
+
+    registry: Registry
+    default_group: str
+    default_project: str
+    external_url: str
+    access: AccessRules
+    tokens: Tokens
+    pages: Pages
+    files: Files
+    publisher: Publisher
+    store: MetadataStore
+    blobs: BlobStore
+
+    @property
+    def short_scope(self) -> Scope | None:
+        """The group that the short routes read from."""
+        return self.registry.find_group(self.default_group)
+
+    @property
+    def short_project(self) -> Project | None:
+        """The project that the short routes publish into."""
+        return self.registry.find_project(self.default_project)
+
+
+SITE = web.AppKey("site", Site)
+ACCESS_LOG = web.AppKey("access_log", bool)

@@ -1,0 +1,111 @@
+"""The upload API (legacy form, GitLab's routes): fields into a bounded form, the file straight into a part."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import BodyPartReader, web
+
+from proxy.core.errors import InvalidUpload
+from proxy.core.upload import UploadForm
+from proxy.web.caller import caller_of
+from proxy.web.credentials import check_no_browser
+from proxy.web.site import SITE
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from aiohttp.multipart import MultipartReader
+
+    from proxy.services.publish import Upload
+    from proxy.web.scopes import FindProject
+
+MAX_FIELDS = 10_000
+MAX_FORM = 16 * 1024 * 1024
+"""Bytes of all fields together, names included; the file is not among them."""
+_FILE_FIELD = "content"
+_CHUNK = 256 * 1024
+
+
+def upload(find_project: FindProject) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """The handler of `POST …/packages/pypi`."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        check_no_browser(request)
+        project = find_project(request)
+        publisher = request.app[SITE].publisher
+        async with publisher.receive(caller_of(request), project) as received:
+            form = await _read_form(request, received)
+            await publisher.publish(received, form)
+        return web.json_response({"message": "201 Created"}, status=201)
+
+    return handle
+
+
+def authorize(find_project: FindProject) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """The handler of `POST …/packages/pypi/authorize`: the same permission check, with no body."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        check_no_browser(request)
+        request.app[SITE].publisher.authorize(caller_of(request), find_project(request))
+        return web.json_response({})
+
+    return handle
+
+
+async def _read_form(request: web.Request, received: Upload) -> UploadForm:
+    """The form, its file written to the part on the way; raises InvalidUpload."""
+    if request.content_type != "multipart/form-data":
+        raise InvalidUpload("the body must be multipart/form-data")
+    try:
+        return await _FormReader(received).read(await request.multipart())
+    except (ValueError, AssertionError, LookupError, web.RequestPayloadError) as error:
+        raise InvalidUpload("the form is malformed") from error
+
+
+class _FormReader:
+    """Reads one form within its bounds."""
+
+    def __init__(self, received: Upload) -> None:
+        self._received = received
+        self._fields: dict[str, list[str]] = {}
+        self._filename: str | None = None
+        self._count = 0
+        self._room = MAX_FORM
+
+    async def read(self, multipart: MultipartReader) -> UploadForm:
+        while (part := await multipart.next()) is not None:
+            if not isinstance(part, BodyPartReader):
+                raise InvalidUpload("a form has no nested parts")
+            self._count += 1
+            if self._count > MAX_FIELDS:
+                raise InvalidUpload(f"the form has more than {MAX_FIELDS} fields")
+            await self._read_part(part)
+        fields = {name: tuple(values) for name, values in self._fields.items()}
+        return UploadForm(fields, self._filename)
+
+    async def _read_part(self, part: BodyPartReader) -> None:
+        name = part.name or ""
+        if name == _FILE_FIELD and part.filename is not None:
+            await self._read_file(part)
+            return
+        value = await self._read_value(part, name)
+        if part.filename is None:  # any other file part (a signature, say) is accepted and not kept
+            self._fields.setdefault(name, []).append(value)
+
+    async def _read_file(self, part: BodyPartReader) -> None:
+        if self._filename is not None:
+            raise InvalidUpload("the form has more than one content")
+        self._filename = part.filename
+        while chunk := await part.read_chunk(_CHUNK):
+            await self._received.write(chunk)
+
+    async def _read_value(self, part: BodyPartReader, name: str) -> str:
+        value = bytearray()
+        self._room -= len(name)
+        while chunk := await part.read_chunk(_CHUNK):
+            self._room -= len(chunk)
+            if self._room < 0:
+                raise InvalidUpload(f"the form's fields are over {MAX_FORM} bytes")
+            value += chunk
+        return value.decode(errors="replace")
