@@ -18,6 +18,7 @@ from proxy.services.pages import Pages
 from proxy.services.publish import Publisher
 from proxy.services.tokens import Token, Tokens
 from proxy.services.upstream_pages import UpstreamPages
+from proxy.services.wheel_metadata import WheelMetadata
 from proxy.sqlite.store import FILENAME, open_store
 from proxy.upstream import HttpUpstream
 from proxy.web.app import build_app
@@ -55,7 +56,9 @@ async def _build_site(config: Config, stack: AsyncExitStack) -> Site:
     upstreams = [await stack.enter_async_context(HttpUpstream(u)) for u in registry.upstreams.values()]
     upstream_pages = UpstreamPages(upstreams, store, config.cache.rules, clock)
     stack.push_async_callback(upstream_pages.close)
-    downloads = Downloads(upstreams, blobs, store, clock)
+    wheel_metadata = WheelMetadata(upstreams, upstream_pages, blobs, store, clock)
+    stack.push_async_callback(wheel_metadata.close)
+    downloads = Downloads(upstreams, blobs, store, clock, on_cached=wheel_metadata.read_aside)
     stack.push_async_callback(downloads.close)
     listings = Listings(registry, store, upstream_pages)
     pages = Pages(listings, clock)
@@ -68,7 +71,7 @@ async def _build_site(config: Config, stack: AsyncExitStack) -> Site:
         access=_access_rules(config),
         tokens=Tokens(_tokens(config.tokens)),
         pages=pages,
-        files=Files(listings, downloads, blobs, upstreams, clock),
+        files=Files(listings, downloads, wheel_metadata, blobs, upstreams, clock),
         publisher=Publisher(registry, store, blobs, clock, config.server.max_upload_size),
         store=store,
         blobs=blobs,

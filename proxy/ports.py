@@ -1,8 +1,8 @@
 """What the services need of the world. Adapters (sqlite/, disk, upstream) fill these; tests fill them with fakes.
 
 Verbs: `get` raises NotFound when absent, `find` returns None, `list` is ordered, `open` must be closed, `fetch`
-crosses the network, `save` replaces, `publish` adds once. Every method may raise StorageTrouble (StorageFull where no space
-is left); those of Upstream raise UpstreamTrouble.
+crosses the network, `save` replaces, `publish` adds once. Every method may raise StorageTrouble (StorageFull where
+no space is left); those of Upstream raise UpstreamTrouble.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Sequence
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from datetime import datetime
     from pathlib import Path
@@ -106,6 +106,14 @@ class PageStore(Protocol):
     async def delete_page(self, upstream: str, name: ProjectName) -> None: ...
 
 
+class CoreMetadataStore(Protocol):
+    """Core metadata that was read out of an upstream's wheels: digest of the wheel to digest of its METADATA."""
+
+    async def list_core_metadata(self, upstream: str, name: ProjectName) -> Mapping[Sha256, Sha256]: ...
+
+    async def save_core_metadata(self, upstream: str, name: ProjectName, wheel: Sha256, metadata: Sha256) -> None: ...
+
+
 class LocalStore(Protocol):
     """What was published here. Projects are given by their ids."""
 
@@ -128,7 +136,11 @@ class LocalStore(Protocol):
         """The names with at least one file in these projects, sorted, each once."""
         ...
 
-    async def find_status(self, projects: Collection[int], name: ProjectName) -> ProjectStatus | None: ...
+    async def find_status(self, projects: Collection[int], name: ProjectName) -> ProjectStatus | None:
+        """The status of a name, the severest where several projects have one."""
+        ...
+
+    async def save_status(self, project_id: int, name: ProjectName, status: ProjectStatus) -> None: ...
 
     async def find_file(self, projects: Collection[int], sha256: Sha256, filename: Filename) -> LocalFile | None:
         """The file with this digest and name; the newest where several projects hold it."""
@@ -143,7 +155,7 @@ class CacheStore(Protocol):
     async def record_use(self, sha256: Sha256, now: datetime) -> None: ...
 
 
-class MetadataStore(PageStore, LocalStore, CacheStore, Protocol):
+class MetadataStore(PageStore, CoreMetadataStore, LocalStore, CacheStore, Protocol):
     async def probe(self) -> None:
         """Write and read a row; raises StorageTrouble."""
         ...
@@ -186,6 +198,10 @@ class Upstream(Protocol):
         ...
 
     async def fetch_page(self, name: ProjectName, validators: Validators | None) -> PageAnswer: ...
+
+    async def fetch_size(self, url: str) -> int | None:
+        """The size of a file in bytes, without its body; None where the upstream does not tell."""
+        ...
 
     def open_file(self, url: str, wanted: ByteRange | None = None) -> AbstractAsyncContextManager[Body]:
         """The bytes of a file, or of a range of it; raises NotFound when the upstream has no such file."""

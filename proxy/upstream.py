@@ -76,6 +76,12 @@ class HttpUpstream:
         except TimeoutError as error:
             raise UpstreamTrouble(f"the upstream {self.name} did not send the page of {name} in time") from error
 
+    async def fetch_size(self, url: str) -> int | None:
+        """A file's size by HEAD; raises NotFound, UpstreamTrouble."""
+        async with self._get(self._files, URL(url, encoded=True), {"Accept-Encoding": "identity"}, "HEAD") as response:
+            self._check_file(response, None)
+            return response.content_length
+
     @asynccontextmanager
     async def open_file(self, url: str, wanted: ByteRange | None = None) -> AsyncIterator[Body]:
         """A file's bytes, or a range of them; raises NotFound, UpstreamTrouble."""
@@ -148,13 +154,13 @@ class HttpUpstream:
 
     @asynccontextmanager
     async def _get(
-        self, session: aiohttp.ClientSession, url: URL, headers: Mapping[str, str]
+        self, session: aiohttp.ClientSession, url: URL, headers: Mapping[str, str], method: str = "GET"
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The answer at the end of the redirects; each hop is one that the config allows."""
         for _ in range(MAX_REDIRECTS + 1):
             if not self._reach.allows(url):
                 raise UpstreamBroken(f"the upstream {self.name} leads to a host that is not in its file_hosts")
-            async with self._request(session, url, headers) as response:
+            async with self._request(session, method, url, headers) as response:
                 if response.status not in {301, 302, 303, 307, 308}:
                     yield response
                     return
@@ -169,11 +175,11 @@ class HttpUpstream:
 
     @asynccontextmanager
     async def _request(
-        self, session: aiohttp.ClientSession, url: URL, headers: Mapping[str, str]
+        self, session: aiohttp.ClientSession, method: str, url: URL, headers: Mapping[str, str]
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         auth = self._auth if url.origin() == self._base.origin() else None
         try:
-            response = await session.get(url, headers=headers, auth=auth, allow_redirects=False)
+            response = await session.request(method, url, headers=headers, auth=auth, allow_redirects=False)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise UpstreamTrouble(f"the upstream {self.name} cannot be reached") from error
         try:
@@ -210,7 +216,13 @@ def _conditional(validators: Validators | None) -> dict[str, str]:
 
 
 def _validators(headers: Mapping[str, str]) -> Validators:
-    return Validators(headers.get("ETag"), headers.get("Last-Modified"))
+    """Only what can be sent back as it came (RFC 9110 section 5.5)."""
+    etag, last_modified = headers.get("ETag"), headers.get("Last-Modified")
+    return Validators(etag if _sendable(etag) else None, last_modified if _sendable(last_modified) else None)
+
+
+def _sendable(value: str | None) -> bool:
+    return value is not None and value.isascii() and value.isprintable()
 
 
 def _is_range(content_range: str, wanted: ByteRange) -> bool:

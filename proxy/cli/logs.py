@@ -32,3 +32,4 @@ def set_up_logging(log: Log) -> None:
     text = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
     handler.setFormatter(JsonFormatter() if log.format is LogFormat.JSON else text)
     logging.basicConfig(level=log.level.upper(), handlers=[handler])
+    logging.getLogger("aiosqlite").setLevel(logging.WARNING)  # at DEBUG it would log whole pages

@@ -140,15 +140,14 @@ def _repeated(found: Iterable[tuple[str, str, object]]) -> Iterator[Fault]:
 
 
 def _tokens(tables: Tables, environ: Mapping[str, str]) -> Iterator[Fault]:
-    tokens = [(f"tokens[{position}]", token) for position, token in enumerate(tables.tokens)]
-    for place, token in tokens:
+    for place, token in tables.tokens.items():
         yield from _secret(place, token, environ)
         for path in token.access:
             if path not in tables.groups and path not in tables.projects:
                 known = [*tables.groups, *tables.projects]
                 yield Fault(entry_in(f"{place}.access", path), f"unknown path; {suggestion(path, known)}")
-    yield from _repeated((place, "name", token.name) for place, token in tokens)
-    yield from _repeated((place, *_secret_of(token, environ)) for place, token in tokens)
+    yield from _repeated((place, "name", token.name) for place, token in tables.tokens.items())
+    yield from _repeated((place, *_secret_of(token, environ)) for place, token in tables.tokens.items())
 
 
 def _secret(place: str, token: TokenTable, environ: Mapping[str, str]) -> Iterator[Fault]:

@@ -56,7 +56,7 @@ def describe(config: Config) -> Document:
         "cache": _table(config.cache),
         "groups": {group.path: _effective(tables.groups[group.path], group) for group in registry.groups},
         "projects": {each.path: _effective(tables.projects[each.path], each) for each in registry.projects},
-        "tokens": [_token(table) for table in tables.tokens],
+        "tokens": [_token(table) for table in tables.tokens.values()],
         "log": _table(config.log),
     }
 

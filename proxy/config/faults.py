@@ -32,8 +32,8 @@ class Fault(NamedTuple):
 class Unfit(ValueError):
     """A value that cannot be used, with all that is wrong in it.
 
-    `stand_in` takes its place while the rest of the config is looked at, so that one fault neither hides others nor
-    makes up new ones; None where there is nothing to say of the value.
+    `stand_in` takes its place while the rest of the config is looked at, so that one fault does not hide others; None
+    leaves the key at its default.
     """
 
     stand_in: Any

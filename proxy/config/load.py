@@ -62,7 +62,7 @@ def load_config(
         cache=tables.cache,
         log=tables.log,
         registry=resolve(tables, environ, directory),
-        tokens=resolve_tokens(tables.tokens, environ),
+        tokens=resolve_tokens(tables.tokens.values(), environ),
         tables=tables,
     )
 

@@ -39,7 +39,10 @@ _LATER: Final = {"publishers": "trusted publishing is not available yet; expecte
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The whole config as written, the built-in entries taken in. The fields are the names of the tables."""
+    """The whole config as written, the built-in entries taken in. The fields are the names of the tables.
+
+    Tokens have no key of their own: their places in the file (`tokens[0]`) stand for one.
+    """
 
     server: Server
     access: Access
@@ -48,7 +51,7 @@ class Tables:
     cache: Cache
     groups: Mapping[GroupPath, GroupTable]
     projects: Mapping[GroupPath, ProjectTable]
-    tokens: tuple[TokenTable, ...]
+    tokens: Mapping[str, TokenTable]
     log: Log
 
 
@@ -97,13 +100,15 @@ class _Reader:
                 entries[parsed] = entry
         return entries
 
-    def items(self, name: str, kind: type[D]) -> tuple[D, ...]:
-        """An array of tables."""
+    def items(self, name: str, kind: type[D]) -> dict[str, D]:
+        """An array of tables, by their places."""
         value = self._document.get(name, [])
         if not isinstance(value, list):
             self.faults[name].append(Fault(name, f"expected an array of tables ([[{name}]]), got {shown(value)}"))
-            return ()
-        return tuple(self._read(name, item, f"{name}[{position}]", kind) for position, item in enumerate(value))
+            return {}
+        places = {f"{name}[{position}]": item for position, item in enumerate(value)}
+        read = {place: self._read(name, item, place, kind) for place, item in places.items()}
+        return {place: table for place, table in read.items() if isinstance(places[place], dict)}
 
     def refuse_others(self, known: set[str]) -> None:
         for name in self._document.keys() - known:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from proxy.core.digests import Sha256, sha256_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from proxy.config.schema import TokenTable
@@ -29,7 +29,7 @@ class ConfigToken:
     expires: datetime | None
 
 
-def resolve_tokens(tables: tuple[TokenTable, ...], environ: Mapping[str, str]) -> tuple[ConfigToken, ...]:
+def resolve_tokens(tables: Iterable[TokenTable], environ: Mapping[str, str]) -> tuple[ConfigToken, ...]:
     """Tokens without a secret, which `check` calls a fault, are left out."""
     found = ((table, digest_of(table, environ)) for table in tables)
     return tuple(

@@ -75,7 +75,7 @@ def read_archive(file: BinaryIO, filename: Filename, kind: Kind) -> ArchiveMetad
         if layout.is_metadata(member) and not found:
             found.append(_read_metadata(member))
     _check_layout(layout, paths, filename)
-    return _parse_metadata(found[0])
+    return parse_metadata(found[0])
 
 
 def _walk(file: BinaryIO, filename: Filename) -> Iterator[Member]:
@@ -120,8 +120,8 @@ def _check_layout(layout: _Layout, paths: Paths, filename: Filename) -> None:
             raise BadArchive(f"the archive has no {shown(f'{directory}/{name}')}")
 
 
-def _parse_metadata(metadata: bytes) -> ArchiveMetadata:
-    """Any version of core metadata: only fields are read that all versions have."""
+def parse_metadata(metadata: bytes) -> ArchiveMetadata:
+    """Any version of core metadata: only fields are read that all versions have. Raises InvalidUpload."""
     headers = _parse_headers(metadata)
     name, version = _field(headers, "Name"), _field(headers, "Version")
     if not name or not version:

@@ -26,6 +26,7 @@ _FILES = frozenset({b"0", b"\0", b"7"})
 _DIRECTORY, _HARD_LINK, _SYMBOLIC_LINK = b"5", b"1", b"2"
 _PAX, _PAX_GLOBAL, _GNU_PATH, _GNU_TARGET = b"x", b"g", b"L", b"K"
 _GNU_KEYS = {_GNU_PATH: "path", _GNU_TARGET: "linkpath"}
+_EXTENSIONS = frozenset({_PAX, _PAX_GLOBAL, *_GNU_KEYS})
 _PAX_KEYS = {b"path": "path", b"linkpath": "linkpath", b"size": "size"}
 _UNUSED_NUMBERS = ((100, 108), (108, 116), (116, 124), (136, 148), (329, 337), (337, 345))  # mode to device
 _OCTAL = re.compile(rb" *([0-7]*)[ \0]*")
@@ -107,7 +108,7 @@ def _next_header(reader: PieceReader) -> _Header | None:
             _check_end(reader, overrides)
             return None
         header = _parse_header(block)
-        if header.type not in {_PAX, _PAX_GLOBAL, *_GNU_KEYS}:
+        if header.type not in _EXTENSIONS:
             return _checked(_overridden(header, overrides))
         extension = _read_extension(reader, header)
         if overrides.keys() & extension.keys():
@@ -149,9 +150,10 @@ def _parse_number(field: bytes) -> int:
 def _read_extension(reader: PieceReader, header: _Header) -> _Overrides:
     if header.size > _MAX_EXTENSION:
         raise BadArchive("the tar archive has an extension header that is too large")
-    data = reader.read(header.size)
-    reader.read(-header.size % BLOCK)
+    data, padding = reader.read(header.size), reader.read(-header.size % BLOCK)
     if header.type in _GNU_KEYS:
+        if any(padding):  # some programs read a name up to its NUL, wherever that is
+            raise BadArchive("the tar archive has a member of two names")
         return {_GNU_KEYS[header.type]: _until_nul(data)}
     overrides = _parse_pax(data)
     if header.type == _PAX_GLOBAL and overrides:

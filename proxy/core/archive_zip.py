@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 MAX_DIRECTORY = 64 * 1024 * 1024
 
-_LOCAL = struct.Struct("<4s5H3L2H")
-_CENTRAL = struct.Struct("<4s6H3L5H2L")
+_LOCAL = struct.Struct("<4s2x2H4x3L2H")  # x: times, attributes and other fields that decide nothing
+_CENTRAL = struct.Struct("<4s2xBx2H4x3L4H6xL")
 _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR = struct.Struct("<4sLQL")
@@ -44,6 +44,7 @@ _STORED, _DEFLATED = 0, 8
 _HAS_DESCRIPTOR, _UTF8 = 0x0008, 0x0800
 _EFFORT = 0x0006  # how hard the compressor tried
 _KNOWN_FLAGS = _EFFORT | _HAS_DESCRIPTOR | _UTF8
+_KNOWN_VERSION = 63  # of the zip format: 6.3
 _ZIP64, _OTHER_NAME = 0x0001, 0x7075  # ids of extra fields
 _IN_ZIP64 = 0xFFFFFFFF
 
@@ -149,9 +150,7 @@ def _read_entries(file: BinaryIO, directory: _Directory) -> Iterator[_Entry]:
 
 def _read_entry(file: BinaryIO) -> _Entry:
     header = _CENTRAL.unpack(read_exactly(file, _CENTRAL.size))
-    signature, _, _, flags, method, _, _, crc, compressed, size, name_size, extra_size, comment, disk, _, _, offset = (
-        header
-    )
+    signature, needed, flags, method, crc, compressed, size, name_size, extra_size, comment, disk, offset = header
     if signature != _CENTRAL_SIGNATURE:
         raise BadArchive("the zip archive's directory is corrupt")
     name = read_exactly(file, name_size)
@@ -160,13 +159,13 @@ def _read_entry(file: BinaryIO) -> _Entry:
     entry = _Entry(name, flags, method, crc, compressed, size, offset)
     if disk:
         raise BadArchive("the zip archive is in several parts")
-    _check_entry(entry)
+    _check_entry(entry, needed)
     return entry
 
 
-def _check_entry(entry: _Entry) -> None:
+def _check_entry(entry: _Entry, needed: int) -> None:
     name = shown(entry.text)
-    if entry.flags & ~_KNOWN_FLAGS:
+    if entry.flags & ~_KNOWN_FLAGS or needed > _KNOWN_VERSION:
         raise BadArchive(f"{name} is encrypted, or in the zip archive in a way that is not supported")
     if entry.method not in {_STORED, _DEFLATED}:
         raise BadArchive(f"{name} is neither stored nor deflated")
@@ -219,7 +218,7 @@ def _check_local(file: BinaryIO, entry: _Entry) -> None:
     """Raises BadArchive unless the local header agrees with the directory; leaves `file` at the content."""
     file.seek(entry.offset)
     header = _LOCAL.unpack(read_exactly(file, _LOCAL.size))
-    signature, _, flags, method, _, _, crc, compressed, size, name_size, extra_size = header
+    signature, flags, method, crc, compressed, size, name_size, extra_size = header
     if signature != _LOCAL_SIGNATURE:
         raise BadArchive("the zip archive's directory points to no member")
     name = read_exactly(file, name_size)

@@ -1,4 +1,4 @@
-"""What an index says, as frozen values; the field names on the wire are the Simple API's own (PEP 691, 700, 714, 740, 792).
+"""What an index says, as frozen values; the fields are those of the Simple API (PEP 691, 700, 714, 740, 792).
 
 Parsers make these, renderers read them, the store keeps them. A field that an index does not give is absent here too.
 """

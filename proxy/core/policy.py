@@ -200,9 +200,7 @@ def _refuse_local(registry: Registry, principal: Principal, scope: Scope, facts:
 
 def _refuse_anonymous(registry: Registry, principal: Principal, scope: Scope) -> Refuse | None:
     """One answer for all names in a group with private projects: another one by name would tell which exist."""
-    if principal.known or isinstance(scope, Project):
-        return None
-    if len(readable_projects(registry, principal, scope)) == len(registry.projects_of(scope)):
+    if principal.known or len(readable_projects(registry, principal, scope)) == len(registry.projects_of(scope)):
         return None
     reason = Reason(Rule.PRIVATE_GROUP)
     return Refuse(errors.Unauthorized("401 Unauthorized", rule=reason.rule), reason)

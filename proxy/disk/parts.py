@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from io import BufferedReader, BytesIO
 from threading import Lock
-from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, BinaryIO, TypeVar, TypeVarTuple
 
-from proxy.core.digests import Digests, Hasher, Sha256
+from proxy.core.digests import FullHasher, Sha256Hasher
 from proxy.core.errors import StorageTrouble
 from proxy.disk.files import create_file, sync, sync_directory, write_all
 from proxy.disk.hops import trouble
@@ -19,32 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from io import FileIO
 
+    from proxy.core.digests import Digests, Hasher
     from proxy.disk.hops import Hops
     from proxy.disk.layout import Layout
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
-
-
-class _Hashing(Protocol):
-    def update(self, data: bytes) -> None: ...
-
-    def digests(self) -> Digests: ...
-
-
-class _Sha256Hasher:
-    """sha256 and the size alone: all that a cached file is known by, at a third of the price."""
-
-    def __init__(self) -> None:
-        self._sha256 = hashlib.sha256()
-        self._size = 0
-
-    def update(self, data: bytes) -> None:
-        self._sha256.update(data)
-        self._size += len(data)
-
-    def digests(self) -> Digests:
-        return Digests(Sha256(self._sha256.hexdigest()), "", "", self._size)
 
 
 class DiskPart:
@@ -63,7 +42,7 @@ class DiskPart:
         self._layout = layout
         self._hops = hops
         self._path = layout.new_part()
-        self._hasher: _Hashing = Hasher() if full_digests else _Sha256Hasher()
+        self._hasher: Hasher = FullHasher() if full_digests else Sha256Hasher()
         self._turn = Lock()
         self._descriptor = Lock()
         self._file: FileIO | None = None

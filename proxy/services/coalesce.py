@@ -31,6 +31,11 @@ class Coalescer(Generic[K, V]):
             flight.add_done_callback(lambda task: self._land(key, task))
         return flight
 
+    @property
+    def count(self) -> int:
+        """Flights under way."""
+        return len(self._flights)
+
     async def close(self) -> None:
         """End all flights."""
         flights = list(self._flights.values())

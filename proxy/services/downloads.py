@@ -15,7 +15,7 @@ from proxy.core.errors import SidecarError, StorageTrouble, UpstreamBroken, Upst
 from proxy.services.coalesce import Coalescer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from proxy.core.digests import Sha256
     from proxy.core.ranges import ByteRange
@@ -39,6 +39,7 @@ class Download:
         self._readable = 0
         self._answered = False
         self._complete = False
+        self._ended = False
         self._failure: SidecarError | None = None
         self._followers = 0
         self._changed = asyncio.Event()
@@ -97,6 +98,7 @@ class Download:
         if not self._complete:
             self._failure = failure
             self._wake()
+        self._ended = True
         await self._close_when_unused()
 
     async def _reach(self, offset: int) -> None:
@@ -124,16 +126,27 @@ class Download:
         changed.set()
 
     async def _close_when_unused(self) -> None:
-        if self._followers == 0 and (self._complete or self._failure):
+        """Not before the end: until then another follower may come."""
+        if self._followers == 0 and self._ended:
             await self._part.close()
 
 
 class Downloads:
-    def __init__(self, upstreams: Iterable[Upstream], blobs: BlobStore, store: CacheStore, clock: Clock) -> None:
+    """`on_cached` is told of each file that came in whole."""
+
+    def __init__(
+        self,
+        upstreams: Iterable[Upstream],
+        blobs: BlobStore,
+        store: CacheStore,
+        clock: Clock,
+        on_cached: Callable[[UpstreamFile], None],
+    ) -> None:
         self._upstreams = {upstream.name: upstream for upstream in upstreams}
         self._blobs = blobs
         self._store = store
         self._clock = clock
+        self._on_cached = on_cached
         self._running: dict[Sha256, Download] = {}
         self._starting: Coalescer[Sha256, Download | Blob] = Coalescer()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -190,3 +203,4 @@ class Downloads:
             await self._store.record_cached(blob.sha256, blob.size, self._clock.now())
         except StorageTrouble as error:
             logger.warning("cannot note that %s is cached: %s", download.file.file.filename, error)
+        self._on_cached(download.file)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from msgspec.structs import replace
 
 from proxy.core import cache_status
+from proxy.core.access import Action
 from proxy.core.distributions import candidate_projects
 from proxy.core.errors import NotFound, Refused, StorageTrouble
 from proxy.core.local import LocalFile
+from proxy.core.policy import check_access
 from proxy.services.listings import UpstreamFile, first_refusal
 from proxy.services.pages import policy_time
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from proxy.ports import Blob, BlobStore, Body, Clock, Upstream
     from proxy.services.downloads import Download, Downloads
     from proxy.services.listings import FoundFile, Listings
+    from proxy.services.wheel_metadata import WheelMetadata
 
 FILE_NOT_FOUND = "404 Not Found"
 FOLLOW_AHEAD = 4 * 1024 * 1024
@@ -51,10 +54,17 @@ Found: TypeAlias = Stored | Cold
 
 class Files:
     def __init__(
-        self, listings: Listings, downloads: Downloads, blobs: BlobStore, upstreams: Iterable[Upstream], clock: Clock
+        self,
+        listings: Listings,
+        downloads: Downloads,
+        wheel_metadata: WheelMetadata,
+        blobs: BlobStore,
+        upstreams: Iterable[Upstream],
+        clock: Clock,
     ) -> None:
         self._listings = listings
         self._downloads = downloads
+        self._wheel_metadata = wheel_metadata
         self._blobs = blobs
         self._upstreams = {upstream.name: upstream for upstream in upstreams}
         self._clock = clock
@@ -72,7 +82,7 @@ class Files:
             return await self._local(found.core_metadata)
         hashes = found.file.core_metadata
         if isinstance(hashes, bool) or "sha256" not in hashes:
-            raise NotFound(FILE_NOT_FOUND)
+            return await self._read_metadata(found)
         companion = replace(
             found.file,
             filename=f"{filename}.metadata",
@@ -80,7 +90,13 @@ class Files:
             hashes=hashes,
             size=None,
         )
-        return await self._locate(UpstreamFile(found.upstream, companion))
+        return await self._locate(UpstreamFile(found.upstream, found.project, companion))
+
+    async def size(self, cold: Cold) -> int | None:
+        """The size of a cold file, asked for where its page does not tell it; None where nobody does."""
+        if cold.size is not None:
+            return cold.size
+        return await self._upstreams[cold.file.upstream].fetch_size(cold.file.file.url)
 
     async def fetch(self, cold: Cold) -> Download | Blob:
         """A cold file, cached while it is read; raises UpstreamTrouble, StorageTrouble."""
@@ -92,6 +108,7 @@ class Files:
 
         A part cannot be verified; clients verify the whole that they assemble.
         """
+        self._wheel_metadata.read_aside(cold.file)  # whoever reads a wheel in parts is after its metadata
         running = self._downloads.find(cold.file.file.sha256)
         if running is not None and wanted.first <= running.readable + FOLLOW_AHEAD:
             await running.answered()
@@ -100,11 +117,21 @@ class Files:
         async with self._relay(cold, wanted) as body:
             yield body.chunks
 
+    async def _read_metadata(self, wheel: UpstreamFile) -> Stored:
+        """The metadata of a wheel whose upstream offers none, from here or out of the wheel itself."""
+        if wheel.core_metadata and (blob := await self._blobs.find(wheel.core_metadata)):
+            return Stored(blob, cache_status.HIT)
+        if not wheel.file.filename.endswith(".whl"):
+            raise NotFound(FILE_NOT_FOUND)
+        return Stored(await self._wheel_metadata.get(wheel), cache_status.STORED)
+
     def _relay(self, cold: Cold, wanted: ByteRange) -> AbstractAsyncContextManager[Body]:
         return self._upstreams[cold.file.upstream].open_file(cold.file.file.url, wanted)
 
     async def _find_listed(self, caller: Principal, scope: Scope, sha256: Sha256, filename: Filename) -> FoundFile:
         """The file among those of the projects that its name may belong to, the likeliest first."""
+        if refused := check_access(caller, Action.READ, scope):
+            raise refused
         refusals: list[Refused] = [NotFound(FILE_NOT_FOUND)]
         now = policy_time(self._clock.now())
         for name in await self._candidates(scope, filename):

@@ -40,10 +40,12 @@ class Forwarded(NamedTuple):
 
 
 class UpstreamFile(NamedTuple):
-    """A listed file that an upstream has."""
+    """A listed file that an upstream has. `core_metadata` is the digest of what was read out of it here, if it was."""
 
     upstream: str
+    project: ProjectName
     file: File
+    core_metadata: Sha256 | None = None
 
 
 FoundFile: TypeAlias = "LocalFile | UpstreamFile"
@@ -71,7 +73,7 @@ class Listing:
         found = page.find(sha256, filename)
         if found is None or policy.hides(rules, found, now):
             return None
-        return UpstreamFile(page.entry.upstream, found)
+        return UpstreamFile(page.entry.upstream, self.name, found, page.core_metadata.get(sha256))
 
     def detail(self, now: datetime) -> ProjectDetail:
         """The page, as this caller gets it."""
@@ -81,11 +83,10 @@ class Listing:
             return ProjectDetail(self.name, tuple(local), self._local_versions(), status)
         page, rules = self.forwarded
         upstream = page.entry.detail
+        files = upstream.files if self.keeps_upstream_urls else page.files
         taken = self._local_names()
-        shown = tuple(
-            file for file in upstream.files if file.filename not in taken and not policy.hides(rules, file, now)
-        )
-        if not local and len(shown) == len(upstream.files):
+        shown = tuple(file for file in files if file.filename not in taken and not policy.hides(rules, file, now))
+        if not local and len(shown) == len(files):
             return ProjectDetail(self.name, shown, upstream.versions, upstream.status)
         versions = [str(version) for file in shown if (version := version_of(file.filename, self.name))]
         status = self.local_status or upstream.status

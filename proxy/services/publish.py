@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from proxy.core.access import Action, protects
 from proxy.core.archive import ArchiveMetadata, read_archive
 from proxy.core.distributions import Kind
-from proxy.core.errors import FileTooLarge, Forbidden, NameTaken
+from proxy.core.errors import FileTooLarge, Forbidden, NameTaken, StorageTrouble
 from proxy.core.model import Status
 from proxy.core.policy import check_access
 from proxy.core.registry import Duplicates
@@ -112,7 +112,10 @@ class Publisher:
             with upload.part.reader() as file:
                 return read_archive(file, claimed.filename, claimed.kind)
 
-        return await asyncio.to_thread(read)
+        try:
+            return await asyncio.to_thread(read)
+        except OSError as error:
+            raise StorageTrouble("the data directory cannot be read") from error
 
     async def _keep_metadata(self, metadata: bytes) -> Sha256:
         part = await self._blobs.writer()

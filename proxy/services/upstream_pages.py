@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import count
-from typing import TYPE_CHECKING, NamedTuple, assert_never
+from typing import TYPE_CHECKING, NamedTuple, Protocol, assert_never
 
 from cachetools import LRUCache, TTLCache
 from msgspec.structs import replace
@@ -29,7 +29,7 @@ from proxy.core.freshness import (
     usable_on_error,
 )
 from proxy.core.model import PageEntry
-from proxy.ports import Absent, FetchedPage, NotModified
+from proxy.ports import Absent, CoreMetadataStore, FetchedPage, NotModified, PageStore
 from proxy.services.coalesce import Coalescer
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from proxy.core.digests import Sha256
     from proxy.core.model import File
     from proxy.core.names import ProjectName
-    from proxy.ports import Clock, PageStore, Upstream
+    from proxy.ports import Clock, Upstream
 
 logger = logging.getLogger(__name__)
 
@@ -52,12 +52,34 @@ TROUBLE_PAUSE = timedelta(seconds=5)
 _serials = count()
 
 
+class PageAndMetadataStore(PageStore, CoreMetadataStore, Protocol):
+    """What the pages are kept in."""
+
+
 @dataclass(frozen=True)
 class CachedPage:
-    """A page in memory. `serial` is another for each content: what was rendered from it can be kept under it."""
+    """A page in memory.
+
+    `core_metadata` is what was read out of its wheels here, by the wheel's digest. `serial` is another for each
+    content: what was rendered from it can be kept under it.
+    """
 
     entry: PageEntry
+    core_metadata: Mapping[Sha256, Sha256] = field(default_factory=dict)
     serial: int = field(default_factory=lambda: next(_serials))
+
+    @cached_property
+    def files(self) -> tuple[File, ...]:
+        """The upstream's files; those whose metadata it does not offer and we hold say so."""
+        files, known = self.entry.detail.files, self.core_metadata
+        if not known:
+            return files
+        return tuple(
+            replace(file, core_metadata={"sha256": known[file.sha256]})
+            if file.sha256 in known and not file.core_metadata
+            else file
+            for file in files
+        )
 
     @cached_property
     def _by_name(self) -> Mapping[str, File]:
@@ -81,7 +103,9 @@ class _Key(NamedTuple):
 
 
 class UpstreamPages:
-    def __init__(self, upstreams: Iterable[Upstream], store: PageStore, rules: CacheRules, clock: Clock) -> None:
+    def __init__(
+        self, upstreams: Iterable[Upstream], store: PageAndMetadataStore, rules: CacheRules, clock: Clock
+    ) -> None:
         self._upstreams = {upstream.name: upstream for upstream in upstreams}
         self._store = store
         self._rules = rules
@@ -119,8 +143,22 @@ class UpstreamPages:
                 return await self._flights.run(key, lambda: self._refresh(key, page))
         assert_never(plan)
 
+    async def learn(self, upstream: str, name: ProjectName, wheel: Sha256, metadata: Sha256) -> None:
+        """Note what a wheel's core metadata is, and show it on the page from now on."""
+        key = _Key(upstream, name)
+        await self._store.save_core_metadata(upstream, name, wheel, metadata)
+        if (page := self._memory.get(key)) is not None:
+            self._remember(key, CachedPage(page.entry, {**page.core_metadata, wheel: metadata}))
+
     async def close(self) -> None:
         await self._flights.close()
+
+    async def _with_core_metadata(self, key: _Key, entry: PageEntry) -> CachedPage:
+        try:
+            return CachedPage(entry, await self._store.list_core_metadata(*key))
+        except StorageTrouble as error:
+            logger.warning("cannot read what is known of the wheels of %s: %s", key.name, error)
+            return CachedPage(entry)
 
     async def _find(self, key: _Key) -> CachedPage | None:
         page = self._memory.get(key)
@@ -130,7 +168,7 @@ class UpstreamPages:
             except StorageTrouble as error:
                 logger.warning("cannot read the cached page of %s: %s", key.name, error)
                 return None
-            page = CachedPage(entry) if entry else None
+            page = await self._with_core_metadata(key, entry) if entry else None
             self._remember(key, page)
         return page
 
@@ -146,7 +184,8 @@ class UpstreamPages:
         now = self._clock.now()
         match answer:
             case FetchedPage(detail, validators):
-                fetched = CachedPage(PageEntry(upstream.name, detail, validators, now, upstream.links))
+                entry = PageEntry(upstream.name, detail, validators, now, upstream.links)
+                fetched = await self._with_core_metadata(key, entry)
                 await self._keep(key, fetched)
                 status = cache_status.revalidated(stored=True) if page else cache_status.STORED
                 return Seen(fetched, status)
@@ -183,7 +222,7 @@ class UpstreamPages:
             logger.warning("cannot keep the page of %s: %s", key.name, error)
 
     async def _confirm(self, key: _Key, page: CachedPage, now: datetime) -> CachedPage:
-        confirmed = CachedPage(replace(page.entry, checked_at=now), page.serial)
+        confirmed = CachedPage(replace(page.entry, checked_at=now), page.core_metadata, page.serial)
         self._remember(key, confirmed)
         try:
             await self._store.confirm_page(key.upstream, key.name, now)

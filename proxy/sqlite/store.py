@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from proxy.core.errors import StorageTrouble
 from proxy.sqlite.cache import SqliteCache
+from proxy.sqlite.core_metadata import SqliteCoreMetadata
 from proxy.sqlite.database import open_database
 from proxy.sqlite.local import SqliteLocal
 from proxy.sqlite.pages import SqlitePages
@@ -25,7 +26,7 @@ _COUNT: Final = """
 """
 
 
-class SqliteStore(SqlitePages, SqliteLocal, SqliteCache):
+class SqliteStore(SqlitePages, SqliteCoreMetadata, SqliteLocal, SqliteCache):
     """Each aggregate has its class and module; all share one database."""
 
     async def probe(self) -> None:

@@ -85,6 +85,15 @@ CREATE TABLE page_details (
   detail BLOB NOT NULL
 ) STRICT;
 
+-- What was read out of wheels whose upstream offers no core metadata.
+CREATE TABLE core_metadata (
+  upstream TEXT NOT NULL,
+  name TEXT NOT NULL,
+  wheel TEXT NOT NULL CHECK (length(wheel) = 64),
+  metadata TEXT NOT NULL CHECK (length(metadata) = 64),
+  PRIMARY KEY (upstream, name, wheel)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE cached_blobs (
   sha256 TEXT PRIMARY KEY NOT NULL CHECK (length(sha256) = 64),
   size INTEGER NOT NULL CHECK (size >= 0),

@@ -1,0 +1,140 @@
+"""A MetadataStore in memory that keeps the port's promises, for the tests of what stands on the port.
+
+Like the real one it gives other tasks a turn in each call. While `trouble` is set, each call raises it: a full disk is
+`store.trouble = StorageFull("…")`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import structs
+
+from proxy.core.errors import NameTaken, StorageTrouble
+from proxy.core.local import LocalFile, NewFile
+from proxy.core.model import PageEntry, ProjectStatus, Status
+from proxy.core.policy import LocalFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from datetime import datetime
+
+    from proxy.core.digests import Sha256
+    from proxy.core.names import Filename, ProjectName
+
+_SEVERITY = (Status.ACTIVE, Status.DEPRECATED, Status.ARCHIVED, Status.QUARANTINED)
+
+
+class CachedBlob(NamedTuple):
+    size: int
+    stored_at: datetime
+    used_at: datetime
+
+
+class MemoryMetadataStore:
+    def __init__(self) -> None:
+        self.trouble: StorageTrouble | None = None
+        self.pages: dict[tuple[str, ProjectName], PageEntry] = {}
+        self.files: list[LocalFile] = []
+        self.uploads: dict[int, NewFile] = {}  # by file id
+        self.claims: set[tuple[int, ProjectName]] = set()
+        self.statuses: dict[tuple[int, ProjectName], ProjectStatus] = {}
+        self.cached: dict[Sha256, CachedBlob] = {}
+        self._releases: dict[tuple[int, str, str], int] = {}
+
+    async def probe(self) -> None:
+        await self._turn()
+
+    async def find_page(self, upstream: str, name: ProjectName) -> PageEntry | None:
+        await self._turn()
+        return self.pages.get((upstream, name))
+
+    async def save_page(self, entry: PageEntry) -> None:
+        await self._turn()
+        self.pages[entry.upstream, entry.detail.name] = entry
+
+    async def confirm_page(self, upstream: str, name: ProjectName, checked_at: datetime) -> None:
+        await self._turn()
+        if entry := self.pages.get((upstream, name)):
+            self.pages[upstream, name] = structs.replace(entry, checked_at=checked_at)
+
+    async def delete_page(self, upstream: str, name: ProjectName) -> None:
+        await self._turn()
+        self.pages.pop((upstream, name), None)
+
+    async def find_facts(self, root: int, projects: Collection[int], name: ProjectName) -> LocalFacts:
+        await self._turn()
+        holders = frozenset(file.project_id for file in self._held(projects, name))
+        return LocalFacts(bool(holders) or (root, name) in self.claims, holders)
+
+    async def publish(self, file: NewFile, *, root: int, now: datetime) -> LocalFile:
+        await self._turn()
+        if any((one.project_id, one.filename) == (file.project_id, file.filename) for one in self.files):
+            raise NameTaken("Validation failed: File name has already been taken")
+        release = (file.project_id, file.raw_name, file.version)
+        release_id = self._releases.setdefault(release, len(self._releases) + 1)
+        published = _published(file, len(self.files) + 1, release_id, now)
+        self.files.append(published)
+        self.uploads[published.id] = file
+        self.claims.add((root, file.name))
+        return published
+
+    async def list_files(self, projects: Collection[int], name: ProjectName) -> Sequence[LocalFile]:
+        await self._turn()
+        return self._held(projects, name)
+
+    async def list_names(self, projects: Collection[int]) -> Sequence[ProjectName]:
+        await self._turn()
+        return sorted({file.name for file in self.files if file.project_id in projects})
+
+    async def find_status(self, projects: Collection[int], name: ProjectName) -> ProjectStatus | None:
+        await self._turn()
+        found = [self.statuses[project, name] for project in sorted(projects) if (project, name) in self.statuses]
+        return max(found, key=lambda one: _SEVERITY.index(one.status), default=None)
+
+    async def save_status(self, project_id: int, name: ProjectName, status: ProjectStatus) -> None:
+        await self._turn()
+        self.statuses[project_id, name] = status
+
+    async def find_file(self, projects: Collection[int], sha256: Sha256, filename: Filename) -> LocalFile | None:
+        await self._turn()
+        wanted = (sha256, filename)
+        held = (file for file in reversed(self.files) if file.project_id in projects)
+        return next((file for file in held if (file.digests.sha256, file.filename) == wanted), None)
+
+    async def record_cached(self, sha256: Sha256, size: int, now: datetime) -> None:
+        await self._turn()
+        self.cached[sha256] = CachedBlob(size, now, now)
+
+    async def record_use(self, sha256: Sha256, now: datetime) -> None:
+        await self._turn()
+        if blob := self.cached.get(sha256):
+            self.cached[sha256] = blob._replace(used_at=now)
+
+    def _held(self, projects: Collection[int], name: ProjectName) -> list[LocalFile]:
+        return [file for file in self.files if file.name == name and file.project_id in projects]
+
+    async def _turn(self) -> None:
+        await asyncio.sleep(0)
+        if self.trouble:
+            raise self.trouble
+
+
+def _published(file: NewFile, file_id: int, release_id: int, now: datetime) -> LocalFile:
+    return LocalFile(
+        id=file_id,
+        release_id=release_id,
+        project_id=file.project_id,
+        name=file.name,
+        raw_name=file.raw_name,
+        version=file.version,
+        filename=file.filename,
+        kind=file.kind,
+        digests=file.digests,
+        requires_python=file.requires_python,
+        core_metadata=file.core_metadata,
+        has_provenance=file.attestations is not None,
+        uploaded_at=now,
+        published_by=file.published_by,
+    )
