@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from yarl import URL
 
-from proxy.config import is_loopback
 from proxy.core.access import Principal
+from proxy.core.errors import StorageTrouble
+from proxy.core.hosts import is_loopback
 from proxy.disk import hold_data_dir, open_blob_store
 from proxy.services.downloads import Downloads
 from proxy.services.files import Files
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from proxy.config import Config, ConfigToken
+    from proxy.ports import MetadataStore
 
 
 class SystemClock:
@@ -47,6 +49,18 @@ async def compose(config: Config) -> AsyncIterator[web.Application]:
         site = await _build_site(config, stack)
         await site.blobs.sweep(datetime.now(UTC))  # the directory is ours: every part in it is a leftover
         yield build_app(site, access_log=config.log.access)
+
+
+@asynccontextmanager
+async def compose_store(config: Config) -> AsyncIterator[MetadataStore]:
+    """The rows alone, beside a running server or without one; raises StorageTrouble."""
+    database = config.server.data_dir / FILENAME
+    if not database.exists():
+        raise StorageTrouble(
+            f"there is no data in {config.server.data_dir}; name another --data-dir or start a server"
+        )
+    async with open_store(database) as store:
+        yield store
 
 
 async def _build_site(config: Config, stack: AsyncExitStack) -> Site:
@@ -71,7 +85,7 @@ async def _build_site(config: Config, stack: AsyncExitStack) -> Site:
         access=_access_rules(config),
         tokens=Tokens(_tokens(config.tokens)),
         pages=pages,
-        files=Files(listings, downloads, wheel_metadata, blobs, upstreams, clock),
+        files=Files(listings, downloads, wheel_metadata, blobs, store, upstreams, clock),
         publisher=Publisher(registry, store, blobs, clock, config.server.max_upload_size),
         store=store,
         blobs=blobs,

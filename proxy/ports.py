@@ -140,6 +140,14 @@ class LocalStore(Protocol):
         """The status of a name, the severest where several projects have one."""
         ...
 
+    async def save_yank(self, files: Collection[int], reason: str | None) -> None:
+        """Yank these files with a reason (perhaps empty), or take it back (None)."""
+        ...
+
+    async def find_attestations(self, file: int) -> str | None:
+        """What the upload brought as attestations: the JSON text of an array."""
+        ...
+
     async def save_status(self, project_id: int, name: ProjectName, status: ProjectStatus) -> None: ...
 
     async def find_file(self, projects: Collection[int], sha256: Sha256, filename: Filename) -> LocalFile | None:
@@ -201,6 +209,10 @@ class Upstream(Protocol):
 
     async def fetch_size(self, url: str) -> int | None:
         """The size of a file in bytes, without its body; None where the upstream does not tell."""
+        ...
+
+    async def fetch_provenance(self, url: str) -> bytes:
+        """A provenance object (PEP 740) as it came; raises NotFound."""
         ...
 
     def open_file(self, url: str, wanted: ByteRange | None = None) -> AbstractAsyncContextManager[Body]:

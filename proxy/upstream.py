@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 MAX_PAGE = 128 * 1024 * 1024
 """Bytes of a decoded page; PyPI's largest has 21 MB."""
+MAX_PROVENANCE = 8 * 1024 * 1024
 MAX_REDIRECTS = 5
 RETRY_AFTER = 0.2
 """Seconds before the one retry of a page that failed on the way."""
@@ -39,6 +40,9 @@ _PARSE_INLINE = 32 * 1024
 _READ_BUFFER = 256 * 1024
 
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
+
+
+_ACCEPT_PROVENANCE = "application/vnd.pypi.integrity.v1+json, application/json;q=0.5"
 
 
 class HttpUpstream:
@@ -82,6 +86,12 @@ class HttpUpstream:
             self._check_file(response, None)
             return response.content_length
 
+    async def fetch_provenance(self, url: str) -> bytes:
+        """A provenance object, at most MAX_PROVENANCE bytes; raises NotFound, UpstreamTrouble."""
+        async with self._get(self._pages, URL(url, encoded=True), {"Accept": _ACCEPT_PROVENANCE}) as response:
+            self._check_file(response, None)
+            return await self._read_whole(response, MAX_PROVENANCE, "a provenance object")
+
     @asynccontextmanager
     async def open_file(self, url: str, wanted: ByteRange | None = None) -> AsyncIterator[Body]:
         """A file's bytes, or a range of them; raises NotFound, UpstreamTrouble."""
@@ -113,16 +123,16 @@ class HttpUpstream:
                 return NotModified()
             if response.status != 200:
                 raise UpstreamTrouble(f"the upstream {self.name} answered {response.status} for {name}")
-            body = await self._read_page(response, name)
+            body = await self._read_whole(response, MAX_PAGE, f"a page of {name}")
             return await self._parse_page(response, body, name)
 
-    async def _read_page(self, response: aiohttp.ClientResponse, name: ProjectName) -> bytes:
-        """The decoded body, never more than MAX_PAGE of it in memory."""
+    async def _read_whole(self, response: aiohttp.ClientResponse, limit: int, what: str) -> bytes:
+        """The decoded body, never more than `limit` bytes of it in memory."""
         body = bytearray()
         async for chunk in self._chunks(response):
             body += chunk
-            if len(body) > MAX_PAGE:
-                raise UpstreamBroken(f"the upstream {self.name} sent a page of {name} without end")
+            if len(body) > limit:
+                raise UpstreamBroken(f"the upstream {self.name} sent {what} without end")
         return bytes(body)
 
     async def _parse_page(self, response: aiohttp.ClientResponse, body: bytes, name: ProjectName) -> FetchedPage:

@@ -6,6 +6,7 @@ import click
 
 from proxy import __version__
 from proxy.cli.check import check
+from proxy.cli.curate import status, unyank, yank
 from proxy.cli.serve import serve
 
 
@@ -15,5 +16,5 @@ def main() -> None:
     """A private Python index and a caching proxy of PyPI in one small server."""
 
 
-main.add_command(serve)
-main.add_command(check)
+for command in (serve, check, yank, unyank, status):
+    main.add_command(command)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from proxy.cli.options import config_option, data_dir_option, read_config
+from proxy.cli.options import config_option, data_dir_option, json_option, read_config
 from proxy.config import describe, to_toml
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.command()
 @config_option
 @data_dir_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of TOML.")
+@json_option
 def check(config_path: Path | None, data_dir: Path | None, *, as_json: bool) -> None:
     """Read the config and print the effective one, secrets masked."""
     effective = describe(read_config(config_path, data_dir=data_dir))

@@ -28,6 +28,7 @@ config_option = click.option(
 data_dir_option = click.option(
     "--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Where everything is kept."
 )
+json_option = click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
 
 
 def read_config(path: Path | None, **server: object) -> Config:

@@ -10,7 +10,7 @@ describe, toml              the values -> a document again
 binding                     who can reach the server
 """
 
-from proxy.config.binding import is_loopback, needs_anonymous_setting
+from proxy.config.binding import needs_anonymous_setting
 from proxy.config.describe import describe
 from proxy.config.load import Config, load_config
 from proxy.config.tokens import ConfigToken
@@ -20,7 +20,6 @@ __all__ = [
     "Config",
     "ConfigToken",
     "describe",
-    "is_loopback",
     "load_config",
     "needs_anonymous_setting",
     "to_toml",

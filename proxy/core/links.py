@@ -48,12 +48,12 @@ class Links:
 
     def _joined(self, link: str) -> URL:
         try:
-            url = self._base.join(URL(link)).with_fragment(None).with_user(None)
+            url = self._base.join(URL(link))
         except ValueError as error:
             raise BadLink(f"its link is not a URL: {error}") from error
         if url.scheme not in {"http", "https"} or not url.host:
             raise BadLink("its link is not an http or https URL")
-        return url
+        return url.with_fragment(None).with_user(None)
 
     def _allows(self, origin: str) -> bool:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from cachetools import LRUCache
 from msgspec.structs import replace
 
 from proxy.core import cache_status
@@ -13,6 +14,7 @@ from proxy.core.distributions import candidate_projects
 from proxy.core.errors import NotFound, Refused, StorageTrouble
 from proxy.core.local import LocalFile
 from proxy.core.policy import check_access
+from proxy.core.provenance import provenance_of
 from proxy.services.listings import UpstreamFile, first_refusal
 from proxy.services.pages import policy_time
 
@@ -25,12 +27,14 @@ if TYPE_CHECKING:
     from proxy.core.names import Filename, ProjectName
     from proxy.core.policy import Scope
     from proxy.core.ranges import ByteRange
-    from proxy.ports import Blob, BlobStore, Body, Clock, Upstream
+    from proxy.ports import Blob, BlobStore, Body, Clock, LocalStore, Upstream
     from proxy.services.downloads import Download, Downloads
     from proxy.services.listings import FoundFile, Listings
     from proxy.services.wheel_metadata import WheelMetadata
 
 FILE_NOT_FOUND = "404 Not Found"
+MAX_PROVENANCE = 16 * 1024 * 1024
+"""Bytes of provenance objects held in memory: those of an immutable file do not change."""
 FOLLOW_AHEAD = 4 * 1024 * 1024
 """A range that starts at most so many bytes ahead of a running download waits for it; a later one is relayed."""
 
@@ -59,6 +63,7 @@ class Files:
         downloads: Downloads,
         wheel_metadata: WheelMetadata,
         blobs: BlobStore,
+        store: LocalStore,
         upstreams: Iterable[Upstream],
         clock: Clock,
     ) -> None:
@@ -66,6 +71,8 @@ class Files:
         self._downloads = downloads
         self._wheel_metadata = wheel_metadata
         self._blobs = blobs
+        self._store = store
+        self._provenance: LRUCache[str, bytes] = LRUCache(MAX_PROVENANCE, getsizeof=len)
         self._upstreams = {upstream.name: upstream for upstream in upstreams}
         self._clock = clock
 
@@ -92,6 +99,20 @@ class Files:
         )
         return await self._locate(UpstreamFile(found.upstream, found.project, companion))
 
+    async def find_provenance(
+        self, caller: Principal, scope: Scope, sha256: Sha256, filename: Filename
+    ) -> tuple[bytes, CacheStatus]:
+        """The provenance object of a file (PEP 740), found as the file is; raises NotFound where it has none."""
+        found = await self._find_listed(caller, scope, sha256, filename)
+        if isinstance(found, LocalFile):
+            attestations = await self._store.find_attestations(found.id)
+            if attestations is None:
+                raise NotFound(FILE_NOT_FOUND)
+            return provenance_of(attestations), cache_status.LOCAL
+        if found.file.provenance is None:
+            raise NotFound(FILE_NOT_FOUND)
+        return await self._fetch_provenance(found.upstream, found.file.provenance)
+
     async def size(self, cold: Cold) -> int | None:
         """The size of a cold file, asked for where its page does not tell it; None where nobody does."""
         if cold.size is not None:
@@ -116,6 +137,12 @@ class Files:
             return
         async with self._relay(cold, wanted) as body:
             yield body.chunks
+
+    async def _fetch_provenance(self, upstream: str, url: str) -> tuple[bytes, CacheStatus]:
+        if (kept := self._provenance.get(url)) is not None:
+            return kept, cache_status.HIT
+        fetched = self._provenance[url] = await self._upstreams[upstream].fetch_provenance(url)
+        return fetched, cache_status.STORED
 
     async def _read_metadata(self, wheel: UpstreamFile) -> Stored:
         """The metadata of a wheel whose upstream offers none, from here or out of the wheel itself."""

@@ -96,6 +96,8 @@ _SAVE_STATUS: Final = """
     ON CONFLICT (name, project_id) DO UPDATE SET status = excluded.status, reason = excluded.reason
 """
 
+_SAVE_YANK: Final = "UPDATE files SET yanked = ? WHERE id IN (SELECT value FROM json_each(?))"
+
 _SEVEREST_FIRST: Final = (Status.QUARANTINED, Status.ARCHIVED, Status.DEPRECATED, Status.ACTIVE)
 
 
@@ -132,6 +134,14 @@ class SqliteLocal(Tables):
     async def save_status(self, project_id: int, name: ProjectName, status: ProjectStatus) -> None:
         async with self._database.transaction() as transaction:
             await transaction.execute(_SAVE_STATUS, (name, project_id, status.status, status.reason))
+
+    async def save_yank(self, files: Collection[int], reason: str | None) -> None:
+        async with self._database.transaction() as transaction:
+            await transaction.execute(_SAVE_YANK, (reason, from_ids(files)))
+
+    async def find_attestations(self, file: int) -> str | None:
+        rows = await self._database.read("SELECT attestations FROM files WHERE id = ?", (file,))
+        return rows[0]["attestations"] if rows else None
 
     async def find_file(self, projects: Collection[int], sha256: Sha256, filename: Filename) -> LocalFile | None:
         rows = await self._database.read(_FILES_OF_DIGEST, (sha256, filename, from_ids(projects)))

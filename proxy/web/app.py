@@ -47,6 +47,8 @@ def _index(prefix: str, find_scope: FindScope) -> list[web.RouteDef]:
         web.get(f"{prefix}/simple/", simple.root(find_scope)),
         web.get(f"{prefix}/simple/{{name}}", simple.add_slash),
         web.get(f"{prefix}/simple/{{name}}/", simple.detail(find_scope)),
+        web.get(f"{prefix}/files/{{sha256}}/{{filename}}.metadata", files.metadata(find_scope)),
+        web.get(f"{prefix}/files/{{sha256}}/{{filename}}.provenance", files.provenance(find_scope)),
         web.get(f"{prefix}/files/{{sha256}}/{{filename}}", files.file(find_scope)),
     ]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, NamedTuple
 
 from proxy.core.access import Anonymous, Kind, Principal, anonymous
 from proxy.core.errors import Forbidden, Unauthorized
+from proxy.core.hosts import is_loopback
 from proxy.web.site import SITE, AccessRules
 
 if TYPE_CHECKING:
@@ -57,18 +57,8 @@ def check_no_browser(request: web.Request) -> None:
     if _anonymous_may(request, rules) is not Anonymous.PUBLISH:
         return
     host = _host_name(request.host)
-    if not (is_loopback_name(host) or host in rules.hosts):
+    if not (is_loopback(host) or host in rules.hosts):
         raise Forbidden("403 Forbidden - this server takes anonymous uploads under a loopback name only")
-
-
-def is_loopback_name(host: str) -> bool:
-    """Whether a name can only mean this machine."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _fits(principal: Principal, credentials: Credentials) -> bool:

@@ -1,157 +1,79 @@
-"""Files and their core metadata: from the blobs by sendfile, cold ones as they arrive."""
+"""Files and their companions, core metadata and provenance: the routes."""
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from aiohttp import web
 
-from proxy.core import cache_status
-from proxy.core.digests import Sha256, parse_sha256
-from proxy.core.errors import InvalidInput, NotFound, SidecarError
+from proxy.core.digests import Sha256, parse_sha256, sha256_of
+from proxy.core.errors import InvalidInput, NotFound
 from proxy.core.names import Filename, parse_filename
-from proxy.core.ranges import parse_range
-from proxy.ports import Blob
-from proxy.services.files import FILE_NOT_FOUND, Cold, Stored
+from proxy.core.provenance import CONTENT_TYPE
+from proxy.services.files import FILE_NOT_FOUND
 from proxy.web.caller import caller_of, privately
-from proxy.web.conditional import not_modified, range_applies
+from proxy.web.conditional import not_modified
+from proxy.web.sending import send
 from proxy.web.site import SITE
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
 
-    from proxy.core.access import Principal
-    from proxy.core.cache_status import CacheStatus
-    from proxy.core.ranges import ByteRange
-    from proxy.services.files import Found
     from proxy.web.scopes import FindScope
 
-METADATA = ".metadata"
-_CACHE_FOR_EVER = "max-age=31536000, immutable"
+
+class _Named(NamedTuple):
+    """What the path of a file names."""
+
+    sha256: Sha256
+    filename: Filename
 
 
 def file(find_scope: FindScope) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """The handler of `…/files/{sha256}/{filename}` and of its `.metadata`."""
+    """The handler of `…/files/{sha256}/{filename}`."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        scope = find_scope(request)
-        caller = caller_of(request)
-        sha256, filename, companion = _parse(request)
-        files = request.app[SITE].files
-        find = files.find_metadata if companion else files.find
-        return await _send(request, caller, await find(caller, scope, sha256, filename))
+        scope, caller, named = find_scope(request), caller_of(request), _parse(request)
+        return await send(request, caller, await request.app[SITE].files.find(caller, scope, *named))
 
     return handle
 
 
-def _parse(request: web.Request) -> tuple[Sha256, Filename, bool]:
-    """What the path names; a path that can name no file is answered like a file that is not there."""
-    name = request.match_info["filename"]
-    companion = name.endswith(METADATA)
+def metadata(find_scope: FindScope) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """The handler of `…/files/{sha256}/{filename}.metadata` (PEP 658)."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        scope, caller, named = find_scope(request), caller_of(request), _parse(request)
+        return await send(request, caller, await request.app[SITE].files.find_metadata(caller, scope, *named))
+
+    return handle
+
+
+def provenance(find_scope: FindScope) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """The handler of `…/files/{sha256}/{filename}.provenance` (PEP 740)."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        scope, caller, named = find_scope(request), caller_of(request), _parse(request)
+        body, status = await request.app[SITE].files.find_provenance(caller, scope, *named)
+        headers = {
+            "Cache-Control": privately(caller, "no-cache"),
+            "Cache-Status": status.header,
+            "ETag": f'"{sha256_of(body)}"',
+            "X-Content-Type-Options": "nosniff",
+        }
+        if not_modified(request, headers["ETag"]):
+            return web.Response(status=304, headers=headers)
+        return web.Response(body=body, headers=headers, content_type=CONTENT_TYPE)
+
+    return handle
+
+
+def _parse(request: web.Request) -> _Named:
+    """A path that can name no file is answered like a file that is not there; raises NotFound."""
     try:
-        sha256 = parse_sha256(request.match_info["sha256"])
-        return sha256, parse_filename(name.removesuffix(METADATA)), companion
+        return _Named(
+            parse_sha256(request.match_info["sha256"]),
+            parse_filename(request.match_info["filename"]),
+        )
     except InvalidInput as error:
         raise NotFound(FILE_NOT_FOUND) from error
-
-
-async def _send(request: web.Request, caller: Principal, found: Found) -> web.StreamResponse:
-    if isinstance(found, Stored):
-        return await _send_blob(request, caller, found.blob, found.cache_status)
-    return await _send_cold(request, caller, found)
-
-
-async def _send_blob(request: web.Request, caller: Principal, blob: Blob, status: CacheStatus) -> web.StreamResponse:
-    headers = _headers(caller, blob.sha256, status)
-    if not_modified(request, headers["ETag"]):
-        return web.Response(status=304, headers=headers)
-    wanted = _range(request, headers["ETag"], blob.size)
-    response = _begin(headers, wanted, blob.size)
-    if request.method == "HEAD":
-        return await _end(request, response)
-    source = await asyncio.to_thread(blob.path.open, "rb")
-    try:
-        await response.prepare(request)
-        if request.transport is None:
-            raise ConnectionResetError("the client is gone")
-        first, length = (wanted.first, wanted.length) if wanted else (0, blob.size)
-        if length:
-            await asyncio.get_running_loop().sendfile(request.transport, source, first, length)
-    finally:
-        source.close()
-    await response.write_eof()
-    return response
-
-
-async def _send_cold(request: web.Request, caller: Principal, cold: Cold) -> web.StreamResponse:
-    """A file that is not here: `HEAD` from what the page says, a range relayed, the whole cached while it is sent."""
-    files = request.app[SITE].files
-    headers = _headers(caller, cold.file.file.sha256, cache_status.PASSED)
-    if not_modified(request, headers["ETag"]):
-        return web.Response(status=304, headers=headers)
-    wanted = _range(request, headers["ETag"], cold.size) if cold.size is not None else None
-    if request.method == "HEAD":
-        return await _end(request, _begin(headers, wanted, cold.size))
-    if wanted is not None and wanted.length != cold.size:
-        async with files.fetch_range(cold, wanted) as chunks:
-            return await _relay(request, _begin(headers, wanted, cold.size), chunks)
-    fetched = await files.fetch(cold)
-    if isinstance(fetched, Blob):
-        return await _send_blob(request, caller, fetched, cache_status.HIT)
-    headers = _headers(caller, cold.file.file.sha256, cache_status.STORED)
-    return await _relay(request, _begin(headers, wanted, fetched.length), fetched.follow())
-
-
-async def _relay(
-    request: web.Request, response: web.StreamResponse, chunks: AsyncIterator[bytes]
-) -> web.StreamResponse:
-    """Send bytes as they come. Trouble on the way breaks the connection: the client must not take it for the end."""
-    await response.prepare(request)
-    try:
-        async for chunk in chunks:
-            await response.write(chunk)
-    except SidecarError as error:
-        if request.transport is not None:
-            request.transport.abort()
-        raise BrokenTransfer(error.message) from error
-    await response.write_eof()
-    return response
-
-
-class BrokenTransfer(ConnectionError):
-    """The answer was begun and cannot be finished; the connection is gone already."""
-
-
-def _headers(caller: Principal, sha256: Sha256, status: CacheStatus) -> dict[str, str]:
-    return {
-        "Accept-Ranges": "bytes",
-        "Cache-Control": privately(caller, _CACHE_FOR_EVER),
-        "Cache-Status": status.header,
-        "Content-Disposition": "attachment",
-        "Content-Type": "application/octet-stream",
-        "ETag": f'"{sha256}"',
-        "X-Content-Type-Options": "nosniff",
-    }
-
-
-def _range(request: web.Request, etag: str, size: int) -> ByteRange | None:
-    header = request.headers.get("Range")
-    return parse_range(header, size) if range_applies(request, etag) else None
-
-
-def _begin(headers: dict[str, str], wanted: ByteRange | None, size: int | None) -> web.StreamResponse:
-    response = web.StreamResponse(status=206 if wanted else 200, headers=headers)
-    if wanted is not None and size is not None:
-        response.headers["Content-Range"] = wanted.content_range(size)
-        response.content_length = wanted.length
-    elif size is not None:
-        response.content_length = size
-    return response
-
-
-async def _end(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
-    """An answer without a body."""
-    await response.prepare(request)
-    await response.write_eof()
-    return response

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.config import is_loopback, needs_anonymous_setting
+from proxy.config import needs_anonymous_setting
+from proxy.core.hosts import is_loopback
 from tests.config.samples import TOKEN, load
 
 if TYPE_CHECKING:
