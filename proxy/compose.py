@@ -1,4 +1,4 @@
-"""The whole, put together: `async with compose(config) as app` opens everything, and closes it in reverse order."""
+"""The whole, put together: `async with compose(config) as server` opens everything, and closes it in reverse order."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ from proxy.services.wheel_metadata import WheelMetadata
 from proxy.sqlite.store import FILENAME, open_store
 from proxy.upstream import HttpUpstream
 from proxy.web.app import build_app
-from proxy.web.site import AccessRules, Site
+from proxy.web.site import CURRENT, AccessRules, Site
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
-    from aiohttp import web
-
     from proxy.config import Config, ConfigToken
+    from proxy.core.registry import Upstream
+    from proxy.disk import DiskBlobStore
     from proxy.ports import MetadataStore
+    from proxy.sqlite.store import SqliteStore
 
 
 class SystemClock:
@@ -41,14 +42,74 @@ class SystemClock:
         return datetime.now(UTC)
 
 
+class Server:
+    """What runs. What holds state lives as long as it; what only follows the config is made anew by a reload."""
+
+    def __init__(self, stack: AsyncExitStack, store: SqliteStore, blobs: DiskBlobStore, config: Config) -> None:
+        self._stack = stack
+        self._store = store
+        self._blobs = blobs
+        self._clock = SystemClock()
+        self._upstreams: dict[str, HttpUpstream] = {}
+        self._pages = UpstreamPages(self._upstreams, store, config.cache.rules, self._clock)
+        self._wheel_metadata = WheelMetadata(self._upstreams, self._pages, blobs, store, self._clock)
+        self._downloads = Downloads(
+            self._upstreams, blobs, store, self._clock, on_cached=self._wheel_metadata.read_aside
+        )
+        self.app = build_app()
+
+    async def configure(self, config: Config) -> None:
+        """Go by `config` from the next request on; requests under way end by the one they began with."""
+        for upstream in config.registry.upstreams.values():
+            await self._connect(upstream)
+        self._pages.configure(config.cache.rules)
+        self.app[CURRENT].site = self._build_site(config)
+
+    async def close(self) -> None:
+        """End what runs; the adapters are closed after it."""
+        await self._downloads.close()
+        await self._wheel_metadata.close()
+        await self._pages.close()
+
+    async def _connect(self, upstream: Upstream) -> None:
+        """A changed upstream gets a client of its own; the old one serves its last requests until the server stops."""
+        client = self._upstreams.get(upstream.name)
+        if client is None or client.settings != upstream:
+            self._upstreams[upstream.name] = await self._stack.enter_async_context(HttpUpstream(upstream))
+
+    def _build_site(self, config: Config) -> Site:
+        registry, clock = config.registry, self._clock
+        listings = Listings(registry, self._store, self._pages)
+        return Site(
+            registry=registry,
+            default_group=config.server.default_group,
+            default_project=config.server.default_project,
+            external_url=config.server.external_url,
+            access_log=config.log.access,
+            access=_access_rules(config),
+            tokens=Tokens(_tokens(config.tokens)),
+            pages=Pages(listings, clock),
+            files=Files(
+                listings, self._downloads, self._wheel_metadata, self._blobs, self._store, self._upstreams, clock
+            ),
+            publisher=Publisher(registry, self._store, self._blobs, clock, config.server.max_upload_size),
+            store=self._store,
+            blobs=self._blobs,
+        )
+
+
 @asynccontextmanager
-async def compose(config: Config) -> AsyncIterator[web.Application]:
-    """The application over the config's data directory; raises StorageTrouble where that cannot be had."""
+async def compose(config: Config) -> AsyncIterator[Server]:
+    """The server over the config's data directory; raises StorageTrouble where that cannot be had."""
     async with AsyncExitStack() as stack:
         stack.enter_context(hold_data_dir(config.server.data_dir))
-        site = await _build_site(config, stack)
-        await site.blobs.sweep(datetime.now(UTC))  # the directory is ours: every part in it is a leftover
-        yield build_app(site, access_log=config.log.access)
+        store = await stack.enter_async_context(open_store(config.server.data_dir / FILENAME))
+        blobs = await stack.enter_async_context(open_blob_store(config.server.data_dir))
+        await blobs.sweep(datetime.now(UTC))  # the directory is ours: every part in it is a leftover
+        server = Server(stack, store, blobs, config)
+        await server.configure(config)
+        stack.push_async_callback(server.close)
+        yield server
 
 
 @asynccontextmanager
@@ -61,35 +122,6 @@ async def compose_store(config: Config) -> AsyncIterator[MetadataStore]:
         )
     async with open_store(database) as store:
         yield store
-
-
-async def _build_site(config: Config, stack: AsyncExitStack) -> Site:
-    clock, registry = SystemClock(), config.registry
-    store = await stack.enter_async_context(open_store(config.server.data_dir / FILENAME))
-    blobs = await stack.enter_async_context(open_blob_store(config.server.data_dir))
-    upstreams = [await stack.enter_async_context(HttpUpstream(u)) for u in registry.upstreams.values()]
-    upstream_pages = UpstreamPages(upstreams, store, config.cache.rules, clock)
-    stack.push_async_callback(upstream_pages.close)
-    wheel_metadata = WheelMetadata(upstreams, upstream_pages, blobs, store, clock)
-    stack.push_async_callback(wheel_metadata.close)
-    downloads = Downloads(upstreams, blobs, store, clock, on_cached=wheel_metadata.read_aside)
-    stack.push_async_callback(downloads.close)
-    listings = Listings(registry, store, upstream_pages)
-    pages = Pages(listings, clock)
-    stack.push_async_callback(pages.close)
-    return Site(
-        registry=registry,
-        default_group=config.server.default_group,
-        default_project=config.server.default_project,
-        external_url=config.server.external_url,
-        access=_access_rules(config),
-        tokens=Tokens(_tokens(config.tokens)),
-        pages=pages,
-        files=Files(listings, downloads, wheel_metadata, blobs, store, upstreams, clock),
-        publisher=Publisher(registry, store, blobs, clock, config.server.max_upload_size),
-        store=store,
-        blobs=blobs,
-    )
 
 
 def _access_rules(config: Config) -> AccessRules:

@@ -65,6 +65,10 @@ class HttpUpstream:
         await self._files.close()
 
     @property
+    def settings(self) -> Upstream:
+        return self._settings
+
+    @property
     def name(self) -> str:
         return self._settings.name
 
@@ -204,7 +208,7 @@ class HttpUpstream:
 
     def _session(self) -> aiohttp.ClientSession:
         settings = self._settings
-        tls = ssl.create_default_context(cafile=settings.ca_file or None)
+        tls = ssl.create_default_context(cafile=settings.ca_file) if settings.ca_file else True
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=settings.max_connections, ssl=tls),
             cookie_jar=aiohttp.DummyCookieJar(),

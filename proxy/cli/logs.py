@@ -28,8 +28,9 @@ class JsonFormatter(logging.Formatter):
 
 
 def set_up_logging(log: Log) -> None:
+    """Log by these settings from now on."""
     handler = logging.StreamHandler(sys.stderr)
     text = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
     handler.setFormatter(JsonFormatter() if log.format is LogFormat.JSON else text)
-    logging.basicConfig(level=log.level.upper(), handlers=[handler])
+    logging.basicConfig(level=log.level.upper(), handlers=[handler], force=True)
     logging.getLogger("aiosqlite").setLevel(logging.WARNING)  # at DEBUG it would log whole pages

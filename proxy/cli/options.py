@@ -31,11 +31,23 @@ data_dir_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
 
 
-def read_config(path: Path | None, **server: object) -> Config:
-    """The config with the command line's `server` keys over it (None: not given); exits with 2 and every fault."""
+def load(path: Path | None, **server: object) -> Config:
+    """The config with the command line's `server` keys over it (None: not given); raises InvalidConfig."""
     given = {key: str(value.absolute()) if isinstance(value, Path) else value for key, value in server.items()}
+    return load_config(path, os.environ, server={key: value for key, value in given.items() if value is not None})
+
+
+def read_config(path: Path | None, **server: object) -> Config:
+    """As `load`; exits with 2 and every fault."""
+    with told_faults():
+        return load(path, **server)
+
+
+@contextmanager
+def told_faults() -> Iterator[None]:
+    """An invalid config becomes a line a fault on stderr, and exit status 2."""
     try:
-        return load_config(path, os.environ, server={key: value for key, value in given.items() if value is not None})
+        yield
     except InvalidConfig as error:
         for fault in error.faults:
             click.echo(fault, err=True)

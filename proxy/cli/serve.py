@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from typing import TYPE_CHECKING
 
 import click
 from aiohttp import web
 
 from proxy.cli.logs import set_up_logging
-from proxy.cli.options import BAD_CONFIG, config_option, data_dir_option, read_config, told_errors
+from proxy.cli.options import config_option, data_dir_option, load, told_errors, told_faults
+from proxy.cli.reload import Reloader, reload_on_hangup
 from proxy.compose import compose
 from proxy.config import needs_anonymous_setting
-from proxy.core.errors import SidecarError
+from proxy.core.errors import InvalidConfig, SidecarError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from proxy.config import Config
@@ -35,32 +36,33 @@ def serve(
     config_path: Path | None, host: str | None, port: int | None, data_dir: Path | None, workers: int | None
 ) -> None:
     """Run the server."""
-    config = read_config(config_path, host=host, port=port, data_dir=data_dir, workers=workers)
-    _refuse_what_is_not_there(config)
+    options: Mapping[str, object] = {"host": host, "port": port, "data_dir": data_dir, "workers": workers}
+    with told_faults():
+        config = _load(config_path, options)
     set_up_logging(config.log)
     with told_errors():
-        asyncio.run(_serve(config))
+        asyncio.run(_serve(config, lambda: _load(config_path, options)))
 
 
-def _refuse_what_is_not_there(config: Config) -> None:
+def _load(path: Path | None, options: Mapping[str, object]) -> Config:
+    """A config that can be served; raises InvalidConfig."""
+    config = load(path, **options)
     if needs_anonymous_setting(config):
-        _exit(
+        fault = (
             f"access.anonymous: must be set when the server is bound to {config.server.host} and has no token: "
             '"none", "read" or "publish"; or add [[tokens]], or bind it to 127.0.0.1'
         )
+        raise InvalidConfig([fault])
     if config.server.workers != 1:
-        _exit("server.workers: more than one worker is not available yet; use 1")
+        raise InvalidConfig(["server.workers: more than one worker is not available yet; use 1"])
+    return config
 
 
-def _exit(message: str) -> None:
-    click.echo(message, err=True)
-    sys.exit(BAD_CONFIG)
-
-
-async def _serve(config: Config) -> None:
+async def _serve(config: Config, load_again: Callable[[], Config]) -> None:
     stop = _stop_signal()
-    async with compose(config) as app:
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=GRACE)
+    async with compose(config) as server:
+        reload_on_hangup(Reloader(server, config, load_again))
+        runner = web.AppRunner(server.app, access_log=None, handle_signals=False, shutdown_timeout=GRACE)
         await runner.setup()
         try:
             _announce(config.server.host, await _listen(runner, config.server.host, config.server.port))

@@ -11,6 +11,7 @@ binding                     who can reach the server
 """
 
 from proxy.config.binding import needs_anonymous_setting
+from proxy.config.changes import list_changes
 from proxy.config.describe import describe
 from proxy.config.load import Config, load_config
 from proxy.config.tokens import ConfigToken
@@ -20,6 +21,7 @@ __all__ = [
     "Config",
     "ConfigToken",
     "describe",
+    "list_changes",
     "load_config",
     "needs_anonymous_setting",
     "to_toml",

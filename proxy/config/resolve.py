@@ -29,6 +29,7 @@ def resolve(tables: Tables, environ: Mapping[str, str], directory: Path) -> Regi
         groups.values(),
         [_project(path, table, groups) for path, table in tables.projects.items()],
         [_upstream(name, table, environ, directory) for name, table in tables.upstreams.items()],
+        tables.forwarding.mode,
     )
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from proxy.core import errors
 from proxy.core.access import Action, Principal, Verdict, may
 from proxy.core.distributions import version_of
-from proxy.core.registry import FileUrls, Group, Project
+from proxy.core.registry import FileUrls, ForwardingMode, Group, Project
 from proxy.core.rules import first_match
 
 if TYPE_CHECKING:
@@ -87,11 +87,12 @@ class Local:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """Ask these upstreams in order; `rules` judge each file."""
+    """Ask these upstreams in order; `rules` judge each file. `redirects`: the caller is to ask them itself."""
 
     upstreams: tuple[str, ...]
     rules: FileRules
     reason: Reason
+    redirects: bool = False
 
     @property
     def keeps_upstream_urls(self) -> bool:
@@ -213,7 +214,8 @@ def _decide_forward(registry: Registry, principal: Principal, scope: Scope, name
     if hidden := _hides_name(group, name):
         return Refuse(errors.NotFound(PACKAGE_NOT_FOUND, rule=hidden.rule), hidden)
     reason = Reason(Rule.UPSTREAMS, group.setting("upstreams"), ", ".join(group.upstreams))
-    return Forward(group.upstreams, FileRules(name, group), reason)
+    redirects = registry.mode is ForwardingMode.REDIRECT
+    return Forward(group.upstreams, FileRules(name, group), reason, redirects)
 
 
 def _hides_name(group: Group, name: ProjectName) -> Reason | None:

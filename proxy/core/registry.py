@@ -103,7 +103,14 @@ class Project:
 class Registry:
     """All groups, projects and upstreams, found by number or path."""
 
-    def __init__(self, groups: Iterable[Group], projects: Iterable[Project], upstreams: Iterable[Upstream]) -> None:
+    def __init__(
+        self,
+        groups: Iterable[Group],
+        projects: Iterable[Project],
+        upstreams: Iterable[Upstream],
+        mode: ForwardingMode = ForwardingMode.STREAM,
+    ) -> None:
+        self.mode = mode
         self.groups = tuple(groups)
         self.projects = tuple(projects)
         self.upstreams = {upstream.name: upstream for upstream in upstreams}

@@ -15,7 +15,7 @@ from proxy.core.errors import SidecarError, StorageTrouble, UpstreamBroken, Upst
 from proxy.services.coalesce import Coalescer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from proxy.core.digests import Sha256
     from proxy.core.ranges import ByteRange
@@ -136,13 +136,13 @@ class Downloads:
 
     def __init__(
         self,
-        upstreams: Iterable[Upstream],
+        upstreams: Mapping[str, Upstream],
         blobs: BlobStore,
         store: CacheStore,
         clock: Clock,
         on_cached: Callable[[UpstreamFile], None],
     ) -> None:
-        self._upstreams = {upstream.name: upstream for upstream in upstreams}
+        self._upstreams = upstreams
         self._blobs = blobs
         self._store = store
         self._clock = clock

@@ -15,11 +15,11 @@ from proxy.core.errors import NotFound, Refused, StorageTrouble
 from proxy.core.local import LocalFile
 from proxy.core.policy import check_access
 from proxy.core.provenance import provenance_of
-from proxy.services.listings import UpstreamFile, first_refusal
+from proxy.services.listings import Listing, UpstreamFile, first_refusal
 from proxy.services.pages import policy_time
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Mapping
 
     from proxy.core.access import Principal
     from proxy.core.cache_status import CacheStatus
@@ -64,7 +64,7 @@ class Files:
         wheel_metadata: WheelMetadata,
         blobs: BlobStore,
         store: LocalStore,
-        upstreams: Iterable[Upstream],
+        upstreams: Mapping[str, Upstream],
         clock: Clock,
     ) -> None:
         self._listings = listings
@@ -73,7 +73,7 @@ class Files:
         self._blobs = blobs
         self._store = store
         self._provenance: LRUCache[str, bytes] = LRUCache(MAX_PROVENANCE, getsizeof=len)
-        self._upstreams = {upstream.name: upstream for upstream in upstreams}
+        self._upstreams = upstreams
         self._clock = clock
 
     async def find(self, caller: Principal, scope: Scope, sha256: Sha256, filename: Filename) -> Found:
@@ -167,7 +167,7 @@ class Files:
             except Refused as refusal:
                 refusals.append(refusal)
                 continue
-            if found := listing.find(sha256, filename, now):
+            if isinstance(listing, Listing) and (found := listing.find(sha256, filename, now)):
                 return found
         raise first_refusal(refusals)
 

@@ -51,6 +51,12 @@ class UpstreamFile(NamedTuple):
 FoundFile: TypeAlias = "LocalFile | UpstreamFile"
 
 
+class Elsewhere(NamedTuple):
+    """Forwarding by redirect (GitLab's): the caller is to ask the upstream itself, at this page."""
+
+    url: str
+
+
 @dataclass(frozen=True)
 class Listing:
     """The files of one name that one caller may have, and where they come from."""
@@ -115,7 +121,7 @@ class Listings:
         root = self._registry.root_of(scope)
         return await self._store.find_facts(root.id, _ids(self._registry.projects_of(root)), name)
 
-    async def get(self, caller: Principal, scope: Scope, name: ProjectName) -> Listing:
+    async def get(self, caller: Principal, scope: Scope, name: ProjectName) -> Listing | Elsewhere:
         """The listing; raises Refused as the policy says, UpstreamTrouble where an upstream cannot be asked."""
         facts = await self.find_facts(scope, name)
         return await self._carry_out(policy.decide(self._registry, caller, scope, name, facts), name)
@@ -127,12 +133,14 @@ class Listings:
         readable = policy.readable_projects(self._registry, caller, scope)
         return tuple(await self._store.list_names(_ids(readable)))
 
-    async def _carry_out(self, decision: Decision, name: ProjectName) -> Listing:
+    async def _carry_out(self, decision: Decision, name: ProjectName) -> Listing | Elsewhere:
         match decision:
             case Refuse(error):
                 raise error
             case Local(projects):
                 return await self._local(projects, name, None)
+            case Forward(redirects=True):
+                return Elsewhere(f"{self._registry.upstreams[decision.upstreams[0]].url}{name}/")
             case Forward():
                 return await self._forward(decision, name)
             case Merge(local, forward):

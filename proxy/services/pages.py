@@ -15,6 +15,7 @@ from proxy.core.model import ProjectList
 from proxy.core.negotiate import Encoding
 from proxy.core.render import render_detail, render_list
 from proxy.services.coalesce import Coalescer
+from proxy.services.listings import Elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -65,9 +66,11 @@ class Pages:
         self._rendered: LRUCache[Hashable, Rendered] = LRUCache(MAX_RENDERED, getsizeof=lambda page: len(page.body))
         self._flights: Coalescer[Hashable, Rendered] = Coalescer()
 
-    async def detail(self, caller: Principal, scope: Scope, name: ProjectName, form: Form) -> PageAnswer:
+    async def detail(self, caller: Principal, scope: Scope, name: ProjectName, form: Form) -> PageAnswer | Elsewhere:
         """The page of `name`; raises what `Listings.get` raises."""
         listing = await self._listings.get(caller, scope, name)
+        if isinstance(listing, Elsewhere):
+            return listing
         now = policy_time(self._clock.now())
 
         def render() -> bytes:

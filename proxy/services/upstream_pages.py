@@ -33,7 +33,7 @@ from proxy.ports import Absent, CoreMetadataStore, FetchedPage, NotModified, Pag
 from proxy.services.coalesce import Coalescer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from proxy.core.cache_status import CacheStatus
     from proxy.core.digests import Sha256
@@ -104,9 +104,9 @@ class _Key(NamedTuple):
 
 class UpstreamPages:
     def __init__(
-        self, upstreams: Iterable[Upstream], store: PageAndMetadataStore, rules: CacheRules, clock: Clock
+        self, upstreams: Mapping[str, Upstream], store: PageAndMetadataStore, rules: CacheRules, clock: Clock
     ) -> None:
-        self._upstreams = {upstream.name: upstream for upstream in upstreams}
+        self._upstreams = upstreams
         self._store = store
         self._rules = rules
         self._clock = clock
@@ -114,9 +114,7 @@ class UpstreamPages:
         self._memory: LRUCache[_Key, CachedPage] = LRUCache(
             MAX_FILES_IN_MEMORY, getsizeof=lambda page: len(page.entry.detail.files) + 1
         )
-        self._absent: TTLCache[_Key, bool] = TTLCache(
-            MAX_NEGATIVE, rules.negative_ttl.total_seconds(), timer=lambda: clock.now().timestamp()
-        )
+        self._absent = _absent_names(rules, clock)
         self._trouble: TTLCache[str | _Key, str] = TTLCache(
             MAX_NEGATIVE, TROUBLE_PAUSE.total_seconds(), timer=lambda: clock.now().timestamp()
         )
@@ -149,6 +147,11 @@ class UpstreamPages:
         await self._store.save_core_metadata(upstream, name, wheel, metadata)
         if (page := self._memory.get(key)) is not None:
             self._remember(key, CachedPage(page.entry, {**page.core_metadata, wheel: metadata}))
+
+    def configure(self, rules: CacheRules) -> None:
+        """Go by other rules from now on; what is kept stays."""
+        self._rules = rules
+        self._absent = _absent_names(rules, self._clock)
 
     async def close(self) -> None:
         await self._flights.close()
@@ -242,3 +245,8 @@ class UpstreamPages:
         """Keep a decoded page; one over the whole bound stays in the store alone."""
         if page is not None and len(page.entry.detail.files) < MAX_FILES_IN_MEMORY:
             self._memory[key] = page
+
+
+def _absent_names(rules: CacheRules, clock: Clock) -> TTLCache[_Key, bool]:
+    """Negative entries: bounded in number and in time."""
+    return TTLCache(MAX_NEGATIVE, rules.negative_ttl.total_seconds(), timer=lambda: clock.now().timestamp())

@@ -17,7 +17,7 @@ from proxy.core.wheel_metadata import MAX_WINDOWS, TAIL, Missing, Windows, read_
 from proxy.services.coalesce import Coalescer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
     from proxy.core.digests import Sha256
     from proxy.ports import Blob, BlobStore, CacheStore, Clock, Upstream
@@ -34,9 +34,14 @@ MAX_ASIDE = 32
 
 class WheelMetadata:
     def __init__(
-        self, upstreams: Iterable[Upstream], pages: UpstreamPages, blobs: BlobStore, store: CacheStore, clock: Clock
+        self,
+        upstreams: Mapping[str, Upstream],
+        pages: UpstreamPages,
+        blobs: BlobStore,
+        store: CacheStore,
+        clock: Clock,
     ) -> None:
-        self._upstreams = {upstream.name: upstream for upstream in upstreams}
+        self._upstreams = upstreams
         self._pages = pages
         self._blobs = blobs
         self._store = store

@@ -8,20 +8,19 @@ from aiohttp import web
 
 from proxy.web import files, ops, scopes, simple, upload
 from proxy.web.middleware import MIDDLEWARES, add_request_id
-from proxy.web.site import ACCESS_LOG, SITE
+from proxy.web.site import CURRENT, Current
 
 if TYPE_CHECKING:
     from proxy.web.scopes import FindProject, FindScope
-    from proxy.web.site import Site
 
 _PROJECT = "/api/v4/projects/{id}/packages/pypi"
 _GROUP = "/api/v4/groups/{id}/-/packages/pypi"
 
 
-def build_app(site: Site, *, access_log: bool) -> web.Application:
+def build_app() -> web.Application:
+    """The application; it serves once `app[CURRENT]` has a site."""
     app = web.Application(middlewares=MIDDLEWARES)
-    app[SITE] = site
-    app[ACCESS_LOG] = access_log
+    app[CURRENT] = Current()
     app.on_response_prepare.append(add_request_id)
     app.add_routes(
         [

@@ -32,7 +32,7 @@ def principal_of(request: web.Request, now: datetime) -> Principal:
 
     A Basic login that is not known counts as anonymous, as in GitLab.
     """
-    site = request.app[SITE]
+    site = request[SITE]
     credentials = _credentials(request)
     if credentials is not None:
         token = site.tokens.find(credentials.secret)
@@ -53,7 +53,7 @@ def check_no_browser(request: web.Request) -> None:
     """
     if "Origin" in request.headers or request.headers.get("Sec-Fetch-Site", "none") != "none":
         raise Forbidden("403 Forbidden - browsers cannot publish; use twine or uv")
-    rules = request.app[SITE].access
+    rules = request[SITE].access
     if _anonymous_may(request, rules) is not Anonymous.PUBLISH:
         return
     host = _host_name(request.host)

@@ -34,7 +34,7 @@ def file(find_scope: FindScope) -> Callable[[web.Request], Awaitable[web.StreamR
 
     async def handle(request: web.Request) -> web.StreamResponse:
         scope, caller, named = find_scope(request), caller_of(request), _parse(request)
-        return await send(request, caller, await request.app[SITE].files.find(caller, scope, *named))
+        return await send(request, caller, await request[SITE].files.find(caller, scope, *named))
 
     return handle
 
@@ -44,7 +44,7 @@ def metadata(find_scope: FindScope) -> Callable[[web.Request], Awaitable[web.Str
 
     async def handle(request: web.Request) -> web.StreamResponse:
         scope, caller, named = find_scope(request), caller_of(request), _parse(request)
-        return await send(request, caller, await request.app[SITE].files.find_metadata(caller, scope, *named))
+        return await send(request, caller, await request[SITE].files.find_metadata(caller, scope, *named))
 
     return handle
 
@@ -54,7 +54,7 @@ def provenance(find_scope: FindScope) -> Callable[[web.Request], Awaitable[web.S
 
     async def handle(request: web.Request) -> web.StreamResponse:
         scope, caller, named = find_scope(request), caller_of(request), _parse(request)
-        body, status = await request.app[SITE].files.find_provenance(caller, scope, *named)
+        body, status = await request[SITE].files.find_provenance(caller, scope, *named)
         headers = {
             "Cache-Control": privately(caller, "no-cache"),
             "Cache-Status": status.header,

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from proxy.core.errors import SidecarError
 from proxy.web import errors
-from proxy.web.site import ACCESS_LOG
+from proxy.web.site import CURRENT, SITE
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
@@ -32,7 +32,8 @@ async def add_request_id(request: web.Request, response: web.StreamResponse) -> 
 async def log_access(request: web.Request, handler: Handler) -> web.StreamResponse:
     """One line an answer. The query is left out: it may hold a secret."""
     request[REQUEST_ID] = secrets.token_hex(8)
-    if not request.app[ACCESS_LOG]:
+    request[SITE] = request.app[CURRENT].site
+    if not request[SITE].access_log:
         return await handler(request)
     started = time.perf_counter()
     status: int | str = "aborted"

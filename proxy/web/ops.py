@@ -17,7 +17,7 @@ async def alive(_: web.Request) -> web.StreamResponse:
 
 async def ready(request: web.Request) -> web.StreamResponse:
     """`/-/readiness`: a write and a read through the database and the blob store; 503 names the part that failed."""
-    site = request.app[SITE]
+    site = request[SITE]
     failed: dict[str, str] = {}
     for part, probe in (("database", site.store.probe), ("blobs", site.blobs.probe)):
         try:

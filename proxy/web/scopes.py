@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def group(request: web.Request) -> Group:
     """`/api/v4/groups/{id}/…`; raises NotFound."""
-    found = request.app[SITE].registry.find_group(request.match_info["id"])
+    found = request[SITE].registry.find_group(request.match_info["id"])
     if found is None:
         raise NotFound("404 Not Found")
     return found
@@ -30,7 +30,7 @@ def group(request: web.Request) -> Group:
 
 def project(request: web.Request) -> Project:
     """`/api/v4/projects/{id}/…`; raises NotFound."""
-    found = request.app[SITE].registry.find_project(request.match_info["id"])
+    found = request[SITE].registry.find_project(request.match_info["id"])
     if found is None:
         raise NotFound("404 Not Found")
     return found
@@ -38,7 +38,7 @@ def project(request: web.Request) -> Project:
 
 def short(request: web.Request) -> Scope:
     """`/simple/…` and `/files/…`: the default group; raises NotFound."""
-    site = request.app[SITE]
+    site = request[SITE]
     if site.short_scope is None:
         raise NotFound(_unset("default_group", site.default_group))
     return site.short_scope
@@ -46,7 +46,7 @@ def short(request: web.Request) -> Scope:
 
 def short_project(request: web.Request) -> Project:
     """`POST /` and `/legacy/`: the default project; raises NotFound."""
-    site = request.app[SITE]
+    site = request[SITE]
     if site.short_project is None:
         raise NotFound(_unset("default_project", site.default_project))
     return site.short_project

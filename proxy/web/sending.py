@@ -59,7 +59,7 @@ async def _send_blob(request: web.Request, caller: Principal, blob: Blob, status
 
 async def _send_cold(request: web.Request, caller: Principal, cold: Cold) -> web.StreamResponse:
     """A file that is not here: `HEAD` without its body, a range relayed, the whole cached while it is sent."""
-    files = request.app[SITE].files
+    files = request[SITE].files
     headers = _headers(caller, cold.file.file.sha256, cache_status.PASSED)
     if not_modified(request, headers["ETag"]):
         return web.Response(status=304, headers=headers)

@@ -10,6 +10,7 @@ from proxy.core.errors import InvalidName, NotFound
 from proxy.core.names import ProjectName, parse_project_name
 from proxy.core.negotiate import Encoding, choose_encoding, choose_representation
 from proxy.core.policy import PACKAGE_NOT_FOUND
+from proxy.services.listings import Elsewhere
 from proxy.services.pages import Form
 from proxy.web.caller import caller_of, privately
 from proxy.web.conditional import not_modified
@@ -32,7 +33,7 @@ def root(find_scope: FindScope) -> Callable[[web.Request], Awaitable[web.StreamR
         scope = find_scope(request)
         form = _form(request)
         caller = caller_of(request)
-        page = await request.app[SITE].pages.root(caller, scope, form)
+        page = await request[SITE].pages.root(caller, scope, form)
         return _answer(request, caller, form, page)
 
     return handle
@@ -49,7 +50,9 @@ def detail(find_scope: FindScope) -> Callable[[web.Request], Awaitable[web.Strea
             return _redirect(request, f"../{name}/")
         form = _form(request)
         caller = caller_of(request)
-        page = await request.app[SITE].pages.detail(caller, scope, name, form)
+        page = await request[SITE].pages.detail(caller, scope, name, form)
+        if isinstance(page, Elsewhere):
+            return web.Response(status=302, headers={"Location": page.url, "Cache-Control": "no-store"})
         return _answer(request, caller, form, page)
 
     return handle
@@ -75,14 +78,14 @@ def _form(request: web.Request) -> Form:
 
 def _secure_url(request: web.Request) -> str:
     """The page's address as others see it, where that is https: only there may provenance be linked absolutely."""
-    external = request.app[SITE].external_url
+    external = request[SITE].external_url
     return f"{external}{request.rel_url.raw_path}" if external.startswith("https://") else ""
 
 
 def _redirect(request: web.Request, location: str) -> web.Response:
     """A permanent redirect to a relative location: it holds under every host name and prefix."""
-    query = f"?{request.query_string}" if request.query_string else ""
-    return web.Response(status=301, headers={"Location": location + query})
+    query = request.rel_url.raw_query_string
+    return web.Response(status=301, headers={"Location": f"{location}?{query}" if query else location})
 
 
 def _answer(request: web.Request, caller: Principal, form: Form, page: PageAnswer) -> web.StreamResponse:

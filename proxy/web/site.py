@@ -40,6 +40,7 @@ class Site:
     default_group: str
     default_project: str
     external_url: str
+    access_log: bool
     access: AccessRules
     tokens: Tokens
     pages: Pages
@@ -59,5 +60,12 @@ class Site:
         return self.registry.find_project(self.default_project)
 
 
-SITE = web.AppKey("site", Site)
-ACCESS_LOG = web.AppKey("access_log", bool)
+class Current:
+    """Holds the site that requests begin with; a reload puts another in its place."""
+
+    site: Site
+
+
+CURRENT = web.AppKey("current", Current)
+SITE = web.RequestKey("site", Site)
+"""The site of one request, the same from its first to its last line."""

@@ -33,7 +33,7 @@ def upload(find_project: FindProject) -> Callable[[web.Request], Awaitable[web.S
     async def handle(request: web.Request) -> web.StreamResponse:
         check_no_browser(request)
         project = find_project(request)
-        publisher = request.app[SITE].publisher
+        publisher = request[SITE].publisher
         async with publisher.receive(caller_of(request), project) as received:
             form = await _read_form(request, received)
             await publisher.publish(received, form)
@@ -47,7 +47,7 @@ def authorize(find_project: FindProject) -> Callable[[web.Request], Awaitable[we
 
     async def handle(request: web.Request) -> web.StreamResponse:
         check_no_browser(request)
-        request.app[SITE].publisher.authorize(caller_of(request), find_project(request))
+        request[SITE].publisher.authorize(caller_of(request), find_project(request))
         return web.json_response({})
 
     return handle

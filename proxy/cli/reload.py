@@ -1,0 +1,61 @@
+"""SIGHUP: the config is read again while the server runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from typing import TYPE_CHECKING
+
+from proxy.cli.logs import set_up_logging
+from proxy.config import describe, list_changes
+from proxy.core.errors import InvalidConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from proxy.compose import Server
+    from proxy.config import Config
+
+logger = logging.getLogger(__name__)
+
+
+class Reloader:
+    """Reads the config again: a good one takes effect with the next request, a bad one changes nothing.
+
+    `load_again` raises InvalidConfig.
+    """
+
+    def __init__(self, server: Server, config: Config, load_again: Callable[[], Config]) -> None:
+        self._server = server
+        self._config = config
+        self._load_again = load_again
+        self._turn = asyncio.Lock()
+
+    async def reload(self) -> None:
+        async with self._turn:
+            try:
+                config = await asyncio.to_thread(self._load_again)
+            except InvalidConfig as error:
+                for fault in error.faults:
+                    logger.error("the config stays as it was: %s", fault)  # noqa: TRY400  (the fault is the config's)
+                return
+            await self._take(config)
+
+    async def _take(self, config: Config) -> None:
+        changes = list_changes(describe(self._config), describe(config))
+        set_up_logging(config.log)
+        await self._server.configure(config)
+        self._config = config
+        logger.info("the config was read again: %s", "; ".join(changes) or "nothing changed")
+
+
+def reload_on_hangup(reloader: Reloader) -> None:
+    tasks: set[asyncio.Task[None]] = set()
+
+    def start() -> None:
+        task = asyncio.create_task(reloader.reload())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, start)
