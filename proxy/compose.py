@@ -54,7 +54,7 @@ class Server:
         self._pages = UpstreamPages(self._upstreams, store, config.cache.rules, self._clock)
         self._wheel_metadata = WheelMetadata(self._upstreams, self._pages, blobs, store, self._clock)
         self._downloads = Downloads(
-            self._upstreams, blobs, store, self._clock, on_cached=self._wheel_metadata.read_aside
+            self._upstreams, blobs, store, self._clock, on_cached=self._wheel_metadata.keep_aside
         )
         self.app = build_app()
 

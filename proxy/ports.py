@@ -10,17 +10,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from datetime import datetime
     from pathlib import Path
 
     from proxy.core.digests import Digests, Sha256
-    from proxy.core.local import LocalFile, NewFile
+    from proxy.core.local import LocalFile, NewFile, Release, ReleaseVersion
     from proxy.core.model import PageEntry, ProjectDetail, ProjectStatus, Validators
     from proxy.core.names import Filename, ProjectName
     from proxy.core.policy import LocalFacts
     from proxy.core.ranges import ByteRange
+    from proxy.core.releases import Page, ReleaseQuery
 
 
 class Clock(Protocol):
@@ -155,6 +156,47 @@ class LocalStore(Protocol):
         ...
 
 
+class ReleaseStore(Protocol):
+    """Published releases as lists show them, and how they end. `root` is the top-level group of their project."""
+
+    async def list_releases(self, query: ReleaseQuery, page: Page) -> Sequence[Release]:
+        """One page of the releases that match, in the order of the query."""
+        ...
+
+    async def count_releases(self, query: ReleaseQuery) -> int:
+        """How many match."""
+        ...
+
+    async def find_release(self, project_id: int, release: int) -> Release | None: ...
+
+    async def list_versions(self, project_id: int, name: ProjectName) -> Sequence[ReleaseVersion]:
+        """All releases of a name in a project, ordered by id."""
+        ...
+
+    async def list_release_files(self, release: int) -> Sequence[LocalFile]:
+        """The files of a release, ordered by id."""
+        ...
+
+    async def delete_release(self, release: int, *, root: int) -> bool:
+        """Remove a release and its files, and claim their name; whether there was such a release."""
+        ...
+
+    async def delete_files(self, files: Collection[int], *, root: int) -> int:
+        """Remove files, and releases that are left without any, and claim their names; how many files there were."""
+        ...
+
+    async def record_downloads(self, downloads: Mapping[int, datetime]) -> None:
+        """Note when files of these releases were last downloaded; one that is gone or known later is passed over."""
+        ...
+
+    async def release_name(self, root: int, projects: Collection[int], name: ProjectName) -> bool:
+        """Give up the claim on a name; whether there was one. Raises NameHeld while any of `projects` has its files.
+
+        `projects` are all those under the root.
+        """
+        ...
+
+
 class CacheStore(Protocol):
     """What is known of cached blobs; eviction and accounting stand on it."""
 
@@ -163,7 +205,7 @@ class CacheStore(Protocol):
     async def record_use(self, sha256: Sha256, now: datetime) -> None: ...
 
 
-class MetadataStore(PageStore, CoreMetadataStore, LocalStore, CacheStore, Protocol):
+class MetadataStore(PageStore, CoreMetadataStore, LocalStore, ReleaseStore, CacheStore, Protocol):
     async def probe(self) -> None:
         """Write and read a row; raises StorageTrouble."""
         ...
@@ -191,7 +233,7 @@ class Body(NamedTuple):
     """An upstream's answer for a file: the length it promised (None: not told) and its chunks."""
 
     length: int | None
-    chunks: AsyncIterator[bytes]
+    chunks: AsyncGenerator[bytes, None]
 
 
 class Upstream(Protocol):

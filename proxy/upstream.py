@@ -23,7 +23,7 @@ from proxy.core.reach import Reach
 from proxy.ports import Absent, Body, FetchedPage, NotModified, PageAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
     from types import TracebackType
 
     from proxy.core.names import ProjectName
@@ -150,6 +150,8 @@ class HttpUpstream:
     def _check_file(self, response: aiohttp.ClientResponse, wanted: ByteRange | None) -> None:
         if response.status in {404, 410}:
             raise NotFound("404 Not Found")
+        if wanted is not None and response.status == 200:
+            raise UpstreamBroken(f"the upstream {self.name} sends no ranges")
         if response.status != (200 if wanted is None else 206):
             raise UpstreamTrouble(f"the upstream {self.name} answered {response.status} for a file")
         if response.headers.get("Content-Encoding", "identity") != "identity":
@@ -157,7 +159,7 @@ class HttpUpstream:
         if wanted is not None and not _is_range(response.headers.get("Content-Range", ""), wanted):
             raise UpstreamBroken(f"the upstream {self.name} sent another range than asked for")
 
-    async def _chunks(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    async def _chunks(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
         try:
             async for chunk in response.content.iter_any():
                 yield chunk

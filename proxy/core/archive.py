@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import Struct
 
 from proxy.core.archive_members import Allowance, Paths, shown
-from proxy.core.archive_streams import BadArchive, Deflate, bzip2, inflate, read_pieces, size_of, xz
+from proxy.core.archive_streams import Deflate, bzip2, inflate, read_pieces, size_of, xz
 from proxy.core.archive_tar import BLOCK, is_tar_header, walk_tar
 from proxy.core.archive_zip import looks_like_zip, walk_zip
 from proxy.core.distributions import Kind, parse_distribution, version_of
+from proxy.core.errors import BadArchive
 from proxy.core.names import MAX_FILENAME
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import re
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from proxy.core.archive_streams import BadArchive
+from proxy.core.errors import BadArchive
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

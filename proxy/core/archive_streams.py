@@ -11,7 +11,7 @@ import lzma
 import zlib
 from typing import TYPE_CHECKING, Protocol
 
-from proxy.core.errors import InvalidUpload
+from proxy.core.errors import BadArchive
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,15 +19,6 @@ if TYPE_CHECKING:
 
 PIECE = 64 * 1024
 _XZ_MEMORY = 128 * 1024 * 1024  # twice what `xz -9` needs; the stream itself says how much it wants
-
-
-class BadArchive(InvalidUpload):
-    """The archive is broken, unsafe or not what its name says; the message has GitLab's form."""
-
-    code = "invalid-archive"
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"Validation failed: {reason}")
 
 
 class Decompressor(Protocol):

@@ -12,7 +12,8 @@ import re
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from proxy.core.archive_members import MAX_PATH, Member, check_path, shown
-from proxy.core.archive_streams import BadArchive, PieceReader
+from proxy.core.archive_streams import PieceReader
+from proxy.core.errors import BadArchive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

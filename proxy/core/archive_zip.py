@@ -16,7 +16,8 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from proxy.core.archive_members import MAX_MEMBERS, Member, shown
-from proxy.core.archive_streams import BadArchive, Deflate, inflate, read_exactly, read_pieces, size_of
+from proxy.core.archive_streams import Deflate, inflate, read_exactly, read_pieces, size_of
+from proxy.core.errors import BadArchive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,8 +3,14 @@
 SidecarError                 code "internal"
 ├── InvalidInput             what the caller sent cannot be accepted
 │   ├── InvalidName          a project, group or file name breaks its grammar
+│   ├── InvalidParameters    a query has values that its API does not take
+│   ├── NameHeld             a name with files cannot be released
 │   ├── InvalidUpload        the form or the archive is not publishable
-│   │   ├── FileTooLarge     over `max_upload_size`
+│   │   ├── BadArchive       the archive is broken, unsafe, or not what its name says
+ │   │   ├── InvalidFields    the form breaks the API's own grammar (GitLab: `{"error": …}`)
+ │   │   │   └── MissingFields
+ │   │   ├── Gone             an `:action` that indexes had once
+ │   │   ├── FileTooLarge     over `max_upload_size`
 │   │   └── NameTaken        the file name exists in the project
 │   └── NotAcceptable        no representation satisfies `Accept`
 ├── Refused                  access or policy says no
@@ -45,8 +51,35 @@ class InvalidName(InvalidInput):
     code = "invalid-name"
 
 
+class InvalidParameters(InvalidInput):
+    code = "invalid-parameters"
+
+
+class NameHeld(InvalidInput):
+    code = "name-held"
+
+
 class InvalidUpload(InvalidInput):
     code = "invalid-upload"
+
+
+class BadArchive(InvalidUpload):
+    code = "bad-archive"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Validation failed: {reason}")
+
+
+class InvalidFields(InvalidUpload):
+    code = "invalid-fields"
+
+
+class MissingFields(InvalidFields):
+    code = "missing-fields"
+
+
+class Gone(InvalidUpload):
+    code = "gone"
 
 
 class FileTooLarge(InvalidUpload):

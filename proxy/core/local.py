@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 
 from msgspec import Struct
 
@@ -76,3 +77,37 @@ class LocalFile(Struct, frozen=True):
             core_metadata={"sha256": self.core_metadata} if self.core_metadata else False,
             provenance="" if self.has_provenance else None,
         )
+
+
+class ReleaseStatus(StrEnum):
+    """Those of GitLab's package statuses that occur here."""
+
+    DEFAULT = "default"
+    DEPRECATED = "deprecated"
+
+
+class Release(Struct, frozen=True):
+    """What GitLab calls a package: the files of one project, raw name and raw version, of which there is one at least.
+
+    `raw_name` and `version` are as they were uploaded, `requires_python` and `metadata` those of the last upload.
+    `last_downloaded_at` is None where nobody fetched a file of it yet.
+    """
+
+    id: int
+    project_id: int
+    name: ProjectName
+    raw_name: str
+    version: str
+    status: ReleaseStatus
+    created_at: datetime
+    last_downloaded_at: datetime | None
+    requires_python: str
+    metadata: ReleaseMetadata
+
+
+class ReleaseVersion(Struct, frozen=True):
+    """A release as its neighbours name it."""
+
+    id: int
+    version: str
+    created_at: datetime

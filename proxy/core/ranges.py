@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from proxy.core.errors import InvalidInput
 
-_SINGLE = re.compile(r"bytes=[ \t]*(\d{0,18})[ \t]*-[ \t]*(\d{0,18})[ \t]*", re.IGNORECASE)
+_SINGLE = re.compile(r"bytes=[ \t]*(\d{0,18})[ \t]*-[ \t]*(\d{0,18})[ \t]*", re.ASCII | re.IGNORECASE)
 
 
 class ByteRange(NamedTuple):

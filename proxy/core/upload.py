@@ -18,7 +18,7 @@ from packaging.version import InvalidVersion, Version
 from proxy.core.archive_members import shown
 from proxy.core.digests import Digests, sha256_of
 from proxy.core.distributions import Kind, parse_distribution, version_of
-from proxy.core.errors import InvalidName, InvalidUpload
+from proxy.core.errors import Gone, InvalidFields, InvalidName, InvalidUpload, MissingFields
 from proxy.core.local import NewFile, ReleaseMetadata
 from proxy.core.names import Filename, ProjectName, parse_filename, parse_project_name
 
@@ -37,22 +37,6 @@ _MAX_TEXT = {
 }
 _DIGEST_DIGITS = {"sha256_digest": 64, "md5_digest": 32, "blake2_256_digest": 64}
 _ELLIPSIS = "..."
-
-
-class Gone(InvalidUpload):
-    """An `:action` that package indexes had once; the answer is 410."""
-
-    code = "gone"
-
-
-class InvalidFields(InvalidUpload):
-    """A form that breaks the API's own grammar; GitLab answers it with `{"error": message}`."""
-
-    code = "invalid-fields"
-
-
-class MissingFields(InvalidFields):
-    code = "missing-fields"
 
 
 class UploadForm(Struct, frozen=True):

@@ -31,6 +31,7 @@ TAIL = 32 * 1024
 _BUFFER = 1024
 _GRAIN = 16 * 1024
 """Bytes at least to bring for a hole: one request more costs more."""
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 
 
 class Missing(Exception):
@@ -48,14 +49,14 @@ class Windows(io.RawIOBase):
         super().__init__()
         self._size = size
         self._position = 0
-        self._pieces: dict[int, bytes] = {}
+        self._pieces: list[tuple[int, bytes]] = []
 
     @property
     def held(self) -> int:
-        return sum(map(len, self._pieces.values()))
+        return sum(len(data) for _, data in self._pieces)
 
     def add(self, first: int, data: bytes) -> None:
-        self._pieces[first] = data
+        self._pieces.append((first, data))
 
     def seekable(self) -> bool:
         return True
@@ -76,7 +77,7 @@ class Windows(io.RawIOBase):
         wanted = min(len(view), self._size - self._position)
         if wanted <= 0:
             return 0
-        for first, data in self._pieces.items():
+        for first, data in self._pieces:
             if first <= self._position < first + len(data):
                 piece = data[self._position - first :][:wanted]
                 view[: len(piece)] = piece
@@ -116,6 +117,8 @@ def _read(archive: zipfile.ZipFile) -> bytes:
     named = [info for info in archive.infolist() if _is_metadata(info.filename)]
     if len(named) != 1 or named[0].file_size > MAX_METADATA:
         raise InvalidUpload("the wheel has not one METADATA of a sound size")
+    if named[0].compress_type not in _METHODS:
+        raise InvalidUpload("the wheel's METADATA is compressed in a way that installers need not know")
     with archive.open(named[0]) as member:
         metadata = member.read(MAX_METADATA + 1)
     if len(metadata) > MAX_METADATA:

@@ -15,7 +15,7 @@ from proxy.core.errors import SidecarError, StorageTrouble, UpstreamBroken, Upst
 from proxy.services.coalesce import Coalescer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
 
     from proxy.core.digests import Sha256
     from proxy.core.ranges import ByteRange
@@ -56,7 +56,7 @@ class Download:
         if self._failure and not self._answered:
             raise self._failure
 
-    async def follow(self, wanted: ByteRange | None = None) -> AsyncIterator[bytes]:
+    async def follow(self, wanted: ByteRange | None = None) -> AsyncGenerator[bytes, None]:
         """The bytes (of a range) as they arrive; raises the download's failure, the last byte still to come."""
         offset, end = (wanted.first, wanted.last + 1) if wanted else (0, self.length)
         self._followers += 1
@@ -149,7 +149,7 @@ class Downloads:
         self._on_cached = on_cached
         self._running: dict[Sha256, Download] = {}
         self._starting: Coalescer[Sha256, Download | Blob] = Coalescer()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Download] = {}
 
     def find(self, sha256: Sha256) -> Download | None:
         return self._running.get(sha256)
@@ -168,8 +168,9 @@ class Downloads:
     async def close(self) -> None:
         """End all downloads; what is not whole is dropped."""
         await self._starting.close()
-        for task in self._tasks:
-            task.cancel()
+        for task, download in self._tasks.items():
+            if download in self._running.values():  # one that is tidying up is waited for
+                task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _begin(self, file: UpstreamFile) -> Download | Blob:
@@ -179,8 +180,8 @@ class Downloads:
             return blob
         download = self._running[sha256] = Download(file, await self._blobs.writer())
         task = asyncio.create_task(self._run(download))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = download
+        task.add_done_callback(self._tasks.pop)
         return download
 
     async def _run(self, download: Download) -> None:
@@ -194,13 +195,18 @@ class Downloads:
         finally:
             del self._running[sha256]  # whatever happened, the next caller starts anew
             await download.end(failure)
+        if download.complete:
+            await self._note(download)
 
     async def _fetch(self, download: Download) -> None:
         async with self._upstreams[download.file.upstream].open_file(download.file.file.url) as body:
             await download.fill(body)
-        blob = await download.commit()
+        await download.commit()
+
+    async def _note(self, download: Download) -> None:
+        file = download.file.file
         try:
-            await self._store.record_cached(blob.sha256, blob.size, self._clock.now())
+            await self._store.record_cached(file.sha256, download.readable, self._clock.now())
         except StorageTrouble as error:
-            logger.warning("cannot note that %s is cached: %s", download.file.file.filename, error)
+            logger.warning("cannot note that %s is cached: %s", file.filename, error)
         self._on_cached(download.file)

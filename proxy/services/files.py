@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import logging
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from cachetools import LRUCache
@@ -11,15 +12,17 @@ from msgspec.structs import replace
 from proxy.core import cache_status
 from proxy.core.access import Action
 from proxy.core.distributions import candidate_projects
-from proxy.core.errors import NotFound, Refused, StorageTrouble
+from proxy.core.errors import NotFound, Refused, StorageTrouble, UpstreamBroken
 from proxy.core.local import LocalFile
 from proxy.core.policy import check_access
 from proxy.core.provenance import provenance_of
+from proxy.ports import Blob
 from proxy.services.listings import Listing, UpstreamFile, first_refusal
 from proxy.services.pages import policy_time
+from proxy.services.upstream_pages import promised_metadata
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
     from proxy.core.access import Principal
     from proxy.core.cache_status import CacheStatus
@@ -27,10 +30,12 @@ if TYPE_CHECKING:
     from proxy.core.names import Filename, ProjectName
     from proxy.core.policy import Scope
     from proxy.core.ranges import ByteRange
-    from proxy.ports import Blob, BlobStore, Body, Clock, LocalStore, Upstream
+    from proxy.ports import BlobStore, Body, Clock, LocalStore, Upstream
     from proxy.services.downloads import Download, Downloads
     from proxy.services.listings import FoundFile, Listings
     from proxy.services.wheel_metadata import WheelMetadata
+
+logger = logging.getLogger(__name__)
 
 FILE_NOT_FOUND = "404 Not Found"
 MAX_PROVENANCE = 16 * 1024 * 1024
@@ -87,14 +92,13 @@ class Files:
             if found.core_metadata is None:
                 raise NotFound(FILE_NOT_FOUND)
             return await self._local(found.core_metadata)
-        hashes = found.file.core_metadata
-        if isinstance(hashes, bool) or "sha256" not in hashes:
+        if (promised := promised_metadata(found.file)) is None:
             return await self._read_metadata(found)
         companion = replace(
             found.file,
             filename=f"{filename}.metadata",
             url=f"{found.file.url}.metadata",
-            hashes=hashes,
+            hashes={"sha256": promised},
             size=None,
         )
         return await self._locate(UpstreamFile(found.upstream, found.project, companion))
@@ -124,19 +128,15 @@ class Files:
         return await self._downloads.open(cold.file)
 
     @asynccontextmanager
-    async def fetch_range(self, cold: Cold, wanted: ByteRange) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def fetch_range(self, cold: Cold, wanted: ByteRange) -> AsyncIterator[AsyncIterator[bytes] | Blob]:
         """A range of a cold file: from the running download where that is near, else from the upstream as it comes.
 
-        A part cannot be verified; clients verify the whole that they assemble.
+        An upstream that sends no ranges is asked for the whole, which is cached. The blob, where the file is here by
+        now. A part cannot be verified; clients verify the whole that they assemble.
         """
         self._wheel_metadata.read_aside(cold.file)  # whoever reads a wheel in parts is after its metadata
-        running = self._downloads.find(cold.file.file.sha256)
-        if running is not None and wanted.first <= running.readable + FOLLOW_AHEAD:
-            await running.answered()
-            yield running.follow(wanted)
-            return
-        async with self._relay(cold, wanted) as body:
-            yield body.chunks
+        async with AsyncExitStack() as stack:
+            yield await self._open_range(cold, wanted, stack)
 
     async def _fetch_provenance(self, upstream: str, url: str) -> tuple[bytes, CacheStatus]:
         if (kept := self._provenance.get(url)) is not None:
@@ -151,6 +151,16 @@ class Files:
         if not wheel.file.filename.endswith(".whl"):
             raise NotFound(FILE_NOT_FOUND)
         return Stored(await self._wheel_metadata.get(wheel), cache_status.STORED)
+
+    async def _open_range(self, cold: Cold, wanted: ByteRange, stack: AsyncExitStack) -> AsyncIterator[bytes] | Blob:
+        running = self._downloads.find(cold.file.file.sha256)
+        if running is None or wanted.first > running.readable + FOLLOW_AHEAD:
+            try:
+                return (await stack.enter_async_context(self._relay(cold, wanted))).chunks
+            except UpstreamBroken as error:
+                logger.info("%s", error)
+        opened = await self._downloads.open(cold.file)
+        return opened if isinstance(opened, Blob) else opened.follow(wanted)
 
     def _relay(self, cold: Cold, wanted: ByteRange) -> AbstractAsyncContextManager[Body]:
         return self._upstreams[cold.file.upstream].open_file(cold.file.file.url, wanted)

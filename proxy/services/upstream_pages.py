@@ -16,6 +16,7 @@ from cachetools import LRUCache, TTLCache
 from msgspec.structs import replace
 
 from proxy.core import cache_status
+from proxy.core.digests import Sha256
 from proxy.core.errors import StorageTrouble, UpstreamBroken, UpstreamTrouble
 from proxy.core.freshness import (
     CacheRules,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from proxy.core.cache_status import CacheStatus
-    from proxy.core.digests import Sha256
     from proxy.core.model import File
     from proxy.core.names import ProjectName
     from proxy.ports import Clock, Upstream
@@ -70,16 +70,8 @@ class CachedPage:
 
     @cached_property
     def files(self) -> tuple[File, ...]:
-        """The upstream's files; those whose metadata it does not offer and we hold say so."""
-        files, known = self.entry.detail.files, self.core_metadata
-        if not known:
-            return files
-        return tuple(
-            replace(file, core_metadata={"sha256": known[file.sha256]})
-            if file.sha256 in known and not file.core_metadata
-            else file
-            for file in files
-        )
+        """The upstream's files; core metadata, its own or what we read, is offered with a sha256 or not at all."""
+        return tuple(map(self._shown, self.entry.detail.files))
 
     @cached_property
     def _by_name(self) -> Mapping[str, File]:
@@ -88,6 +80,18 @@ class CachedPage:
     def find(self, sha256: Sha256, filename: str) -> File | None:
         file = self._by_name.get(filename)
         return file if file is not None and file.sha256 == sha256 else None
+
+    def _shown(self, file: File) -> File:
+        known = self.core_metadata.get(file.sha256)
+        if promised_metadata(file) or (known is None and not file.core_metadata):
+            return file
+        return replace(file, core_metadata={"sha256": known} if known else False)
+
+
+def promised_metadata(file: File) -> Sha256 | None:
+    """The sha256 of the core metadata that the upstream offers; a promise without one could not be kept (PEP 714)."""
+    promise = file.core_metadata
+    return None if isinstance(promise, bool) or "sha256" not in promise else Sha256(promise["sha256"])
 
 
 class Seen(NamedTuple):

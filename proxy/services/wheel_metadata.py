@@ -15,6 +15,7 @@ from proxy.core.names import Filename
 from proxy.core.ranges import ByteRange
 from proxy.core.wheel_metadata import MAX_WINDOWS, TAIL, Missing, Windows, read_wheel_metadata
 from proxy.services.coalesce import Coalescer
+from proxy.services.upstream_pages import promised_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,8 +55,12 @@ class WheelMetadata:
 
     def read_aside(self, wheel: UpstreamFile) -> None:
         """Read it for those who ask next: somebody took an interest in a wheel whose metadata nobody offers."""
-        is_wheel = wheel.file.filename.endswith(".whl")
-        if is_wheel and not wheel.file.core_metadata and self._flights.count < MAX_ASIDE:
+        if not promised_metadata(wheel.file):
+            self.keep_aside(wheel)
+
+    def keep_aside(self, wheel: UpstreamFile) -> None:
+        """Keep the metadata of a wheel that has come in, so that both are here when the upstream is down."""
+        if wheel.file.filename.endswith(".whl") and self._flights.count < MAX_ASIDE:
             self._flights.start(wheel.file.sha256, lambda: self._read_quietly(wheel))
 
     async def close(self) -> None:
@@ -75,7 +80,8 @@ class WheelMetadata:
         except InvalidUpload as error:
             raise NotFound(f"404 Not Found - {error.message}") from error
         blob = await self._keep(metadata)
-        await self._pages.learn(wheel.upstream, wheel.project, wheel.file.sha256, blob.sha256)
+        if not promised_metadata(wheel.file):
+            await self._pages.learn(wheel.upstream, wheel.project, wheel.file.sha256, blob.sha256)
         return blob
 
     async def _read_stored(self, wheel: UpstreamFile, stored: Blob) -> bytes:

@@ -116,11 +116,11 @@ class SqliteLocal(Tables):
             release_id = await _save_release(transaction, file, now)
             file_id = await _add_file(transaction, file, release_id, now)
             (row,) = await transaction.execute("SELECT * FROM local_files WHERE id = ?", (file_id,))
-            return _local_file(row)
+            return local_file(row)
 
     async def list_files(self, projects: Collection[int], name: ProjectName) -> list[LocalFile]:
         rows = await self._database.read(_FILES_OF_NAME, (name, from_ids(projects)))
-        return [_local_file(row) for row in rows]
+        return [local_file(row) for row in rows]
 
     async def list_names(self, projects: Collection[int]) -> list[ProjectName]:
         return [ProjectName(name) for (name,) in await self._database.read(_NAMES, (from_ids(projects),))]
@@ -145,7 +145,7 @@ class SqliteLocal(Tables):
 
     async def find_file(self, projects: Collection[int], sha256: Sha256, filename: Filename) -> LocalFile | None:
         rows = await self._database.read(_FILES_OF_DIGEST, (sha256, filename, from_ids(projects)))
-        return _local_file(rows[0]) if rows else None
+        return local_file(rows[0]) if rows else None
 
 
 async def _save_release(transaction: Transaction, file: NewFile, now: datetime) -> int:
@@ -190,7 +190,7 @@ async def _add_file(transaction: Transaction, file: NewFile, release_id: int, no
     return int(added[0]["id"])
 
 
-def _local_file(row: sqlite3.Row) -> LocalFile:
+def local_file(row: sqlite3.Row) -> LocalFile:
     return LocalFile(
         id=row["id"],
         release_id=row["release_id"],

@@ -11,6 +11,7 @@ from proxy.sqlite.core_metadata import SqliteCoreMetadata
 from proxy.sqlite.database import open_database
 from proxy.sqlite.local import SqliteLocal
 from proxy.sqlite.pages import SqlitePages
+from proxy.sqlite.releases import SqliteReleases
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -26,7 +27,7 @@ _COUNT: Final = """
 """
 
 
-class SqliteStore(SqlitePages, SqliteCoreMetadata, SqliteLocal, SqliteCache):
+class SqliteStore(SqlitePages, SqliteCoreMetadata, SqliteLocal, SqliteReleases, SqliteCache):
     """Each aggregate has its class and module; all share one database."""
 
     async def probe(self) -> None:

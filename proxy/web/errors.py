@@ -13,7 +13,6 @@ from aiohttp import web
 from proxy.core import errors
 from proxy.core.negotiate import prefers_html
 from proxy.core.ranges import Unsatisfiable
-from proxy.core.upload import Gone, InvalidFields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +22,7 @@ STATUS: Mapping[type[errors.SidecarError], HTTPStatus] = {
     errors.InvalidInput: HTTPStatus.BAD_REQUEST,
     errors.NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
     Unsatisfiable: HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
-    Gone: HTTPStatus.GONE,
+    errors.Gone: HTTPStatus.GONE,
     errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
     errors.Forbidden: HTTPStatus.FORBIDDEN,
     errors.NotFound: HTTPStatus.NOT_FOUND,
@@ -83,7 +82,7 @@ def _message(status: HTTPStatus, error: errors.SidecarError) -> str:
 
 def _body(message: str, error: errors.SidecarError) -> Mapping[str, str]:
     """GitLab says `error` instead of `message` for a form that lacks fields and for a token without the scope."""
-    if isinstance(error, InvalidFields):
+    if isinstance(error, errors.InvalidFields):
         return {"error": error.message}
     if isinstance(error, errors.LacksScope):
         return {"error": "insufficient_scope", "error_description": error.message, "scope": "api read_api"}

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from proxy.core.errors import SidecarError
 from proxy.web import errors
-from proxy.web.site import CURRENT, SITE
+from proxy.web.site import BROKEN_OFF, CURRENT, SITE
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
@@ -33,25 +33,18 @@ async def log_access(request: web.Request, handler: Handler) -> web.StreamRespon
     """One line an answer. The query is left out: it may hold a secret."""
     request[REQUEST_ID] = secrets.token_hex(8)
     request[SITE] = request.app[CURRENT].site
-    if not request[SITE].access_log:
-        return await handler(request)
     started = time.perf_counter()
-    status: int | str = "aborted"
-    source = "-"
-    try:
-        response = await handler(request)
-        status, source = response.status, response.headers.get("Cache-Status", "-")
-    finally:
-        took = (time.perf_counter() - started) * 1000
+    response = await handler(request)
+    if request[SITE].access_log:
         access_logger.info(
             "%s %s %s %s %.1fms %s [%s]",
             request.remote or "-",
             request.method,
             request.rel_url.raw_path,
-            status,
-            took,
+            f"{response.status}, broken off" if BROKEN_OFF in request else response.status,
+            (time.perf_counter() - started) * 1000,
             request[REQUEST_ID],
-            source,
+            response.headers.get("Cache-Status", "-"),
         )
     return response
 
@@ -65,8 +58,9 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return errors.answer(request, error)
     except web.HTTPException as error:
         return _route_error(request, error)
-    except ConnectionError:
-        raise
+    except ConnectionError:  # the client left while it was being heard; nobody is there to answer
+        request[BROKEN_OFF] = True
+        return web.Response(status=499, reason="Client Closed Request")
     except Exception:
         logger.exception("request %s failed", request[REQUEST_ID])
         return errors.respond(request, 500, "500 Internal Server Error")

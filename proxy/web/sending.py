@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -14,10 +15,11 @@ from proxy.ports import Blob
 from proxy.services.files import Cold, Stored
 from proxy.web.caller import privately
 from proxy.web.conditional import not_modified, range_applies
-from proxy.web.site import SITE
+from proxy.web.site import BROKEN_OFF, SITE
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
+    from io import BufferedReader
 
     from proxy.core.access import Principal
     from proxy.core.cache_status import CacheStatus
@@ -46,15 +48,21 @@ async def _send_blob(request: web.Request, caller: Principal, blob: Blob, status
     source = await asyncio.to_thread(blob.path.open, "rb")
     try:
         await response.prepare(request)
-        if request.transport is None:
-            raise ConnectionResetError("the client is gone")
-        first, length = (wanted.first, wanted.length) if wanted else (0, blob.size)
-        if length:
-            await asyncio.get_running_loop().sendfile(request.transport, source, first, length)
+        await _send_file(request, source, *((wanted.first, wanted.length) if wanted else (0, blob.size)))
+        await response.write_eof()
+    except ConnectionError:
+        _break_off(request)
     finally:
         source.close()
-    await response.write_eof()
     return response
+
+
+async def _send_file(request: web.Request, source: BufferedReader, first: int, length: int) -> None:
+    """By sendfile(2): the kernel copies, no byte passes through here."""
+    if request.transport is None:
+        raise ConnectionResetError("the client is gone")
+    if length:
+        await asyncio.get_running_loop().sendfile(request.transport, source, first, length)
 
 
 async def _send_cold(request: web.Request, caller: Principal, cold: Cold) -> web.StreamResponse:
@@ -63,39 +71,45 @@ async def _send_cold(request: web.Request, caller: Principal, cold: Cold) -> web
     headers = _headers(caller, cold.file.file.sha256, cache_status.PASSED)
     if not_modified(request, headers["ETag"]):
         return web.Response(status=304, headers=headers)
+    size, wanted = cold.size, None
     if request.method == "HEAD" or "Range" in request.headers:
         size = await files.size(cold)
         wanted = _range(request, headers["ETag"], size) if size is not None else None
-        if request.method == "HEAD":
-            return await _end(request, _begin(headers, wanted, size))
-        if wanted is not None and wanted.length != size:
-            async with files.fetch_range(cold, wanted) as chunks:
-                return await _relay(request, _begin(headers, wanted, size), chunks)
+    if request.method == "HEAD":
+        return await _end(request, _begin(headers, wanted, size))
+    if wanted is not None and wanted.length != size:
+        async with files.fetch_range(cold, wanted) as part:
+            if isinstance(part, Blob):
+                return await _send_blob(request, caller, part, cache_status.HIT)
+            return await _relay(request, _begin(headers, wanted, size), part)
     fetched = await files.fetch(cold)
     if isinstance(fetched, Blob):
         return await _send_blob(request, caller, fetched, cache_status.HIT)
     headers = _headers(caller, cold.file.file.sha256, cache_status.STORED)
-    return await _relay(request, _begin(headers, None, fetched.length), fetched.follow())
+    wanted = wanted if fetched.length == size else None
+    return await _relay(request, _begin(headers, wanted, fetched.length), fetched.follow())
 
 
 async def _relay(
-    request: web.Request, response: web.StreamResponse, chunks: AsyncIterator[bytes]
+    request: web.Request, response: web.StreamResponse, chunks: AsyncGenerator[bytes, None]
 ) -> web.StreamResponse:
     """Send bytes as they come. Trouble on the way breaks the connection: the client must not take it for the end."""
-    await response.prepare(request)
     try:
-        async for chunk in chunks:
-            await response.write(chunk)
-    except SidecarError as error:
-        if request.transport is not None:
-            request.transport.abort()
-        raise BrokenTransfer(error.message) from error
-    await response.write_eof()
+        async with aclosing(chunks):
+            await response.prepare(request)
+            async for chunk in chunks:
+                await response.write(chunk)
+        await response.write_eof()
+    except (SidecarError, ConnectionError):  # an upstream's trouble was logged where it arose
+        _break_off(request)
     return response
 
 
-class BrokenTransfer(ConnectionError):
-    """The answer was begun and cannot be finished; the connection is gone already."""
+def _break_off(request: web.Request) -> None:
+    """End an answer that was begun and cannot be finished, or whose client is gone."""
+    request[BROKEN_OFF] = True
+    if request.transport is not None:
+        request.transport.abort()
 
 
 def _headers(caller: Principal, sha256: Sha256, status: CacheStatus) -> dict[str, str]:

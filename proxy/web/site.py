@@ -67,5 +67,7 @@ class Current:
 
 
 CURRENT = web.AppKey("current", Current)
+BROKEN_OFF = web.RequestKey("broken_off", bool)
+"""Set where the answer was begun and could not be finished."""
 SITE = web.RequestKey("site", Site)
 """The site of one request, the same from its first to its last line."""

@@ -126,10 +126,14 @@ def padded(data: bytes) -> bytes:
     return data + bytes(-len(data) % 512)
 
 
+def extension(body: bytes, type_: bytes) -> bytes:
+    """An extension header: the block, and what it says of the next member."""
+    return tar_block(b"extension", size=b"%o" % len(body), type_=type_) + padded(body)
+
+
 def pax(**records: str) -> bytes:
     """An extended header with these records; an underscore stands for the dot of `GNU.sparse.map`."""
-    body = b"".join(pax_record(key.replace("_", "."), value) for key, value in records.items())
-    return tar_block(b"pax", size=b"%o" % len(body), type_=b"x") + padded(body)
+    return extension(b"".join(pax_record(key.replace("_", "."), value) for key, value in records.items()), b"x")
 
 
 def pax_record(key: str, value: str) -> bytes:

@@ -58,6 +58,7 @@ def test_what_clients_send(accept: str, expected: Representation) -> None:
         (f"{V1_JSON};q=0.9, {HTML};q=0.1", Representation.JSON),
         (f"{HTML};q=1.000, {V1_JSON};q=0.999", Representation.HTML),
         (f"{V1_JSON};Q=0.1, {HTML};q=0.2", Representation.HTML),
+        (f"{V1_JSON};q=0.9, {V1_JSON};q=0.1, {HTML};q=0.5", Representation.JSON),
         (f"{V1_JSON};charset=utf-8;q=0.1, {HTML};q=0.2", Representation.HTML),
         (f"{V1_JSON}\t;\tq=0.1 ,{HTML};q=0.2", Representation.HTML),
     ],

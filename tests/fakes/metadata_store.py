@@ -17,7 +17,7 @@ from proxy.core.model import PageEntry, ProjectStatus, Status
 from proxy.core.policy import LocalFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from proxy.core.digests import Sha256
@@ -40,6 +40,7 @@ class MemoryMetadataStore:
         self.uploads: dict[int, NewFile] = {}  # by file id
         self.claims: set[tuple[int, ProjectName]] = set()
         self.statuses: dict[tuple[int, ProjectName], ProjectStatus] = {}
+        self.core_metadata: dict[tuple[str, ProjectName], dict[Sha256, Sha256]] = {}
         self.cached: dict[Sha256, CachedBlob] = {}
         self._releases: dict[tuple[int, str, str], int] = {}
 
@@ -62,6 +63,14 @@ class MemoryMetadataStore:
     async def delete_page(self, upstream: str, name: ProjectName) -> None:
         await self._turn()
         self.pages.pop((upstream, name), None)
+
+    async def list_core_metadata(self, upstream: str, name: ProjectName) -> Mapping[Sha256, Sha256]:
+        await self._turn()
+        return dict(self.core_metadata.get((upstream, name), {}))
+
+    async def save_core_metadata(self, upstream: str, name: ProjectName, wheel: Sha256, metadata: Sha256) -> None:
+        await self._turn()
+        self.core_metadata.setdefault((upstream, name), {})[wheel] = metadata
 
     async def find_facts(self, root: int, projects: Collection[int], name: ProjectName) -> LocalFacts:
         await self._turn()
@@ -92,6 +101,15 @@ class MemoryMetadataStore:
         await self._turn()
         found = [self.statuses[project, name] for project in sorted(projects) if (project, name) in self.statuses]
         return max(found, key=lambda one: _SEVERITY.index(one.status), default=None)
+
+    async def save_yank(self, files: Collection[int], reason: str | None) -> None:
+        await self._turn()
+        self.files = [structs.replace(file, yanked=reason) if file.id in files else file for file in self.files]
+
+    async def find_attestations(self, file: int) -> str | None:
+        await self._turn()
+        upload = self.uploads.get(file)
+        return upload.attestations if upload else None
 
     async def save_status(self, project_id: int, name: ProjectName, status: ProjectStatus) -> None:
         await self._turn()

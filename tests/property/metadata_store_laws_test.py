@@ -45,6 +45,7 @@ uploads = st.builds(
     kind=st.sampled_from(Kind),
     content=contents,
     requires_python=st.text(max_size=5),
+    attestations=st.sampled_from([None, "[{}]"]),
 )
 statuses = st.builds(ProjectStatus, st.sampled_from(Status), st.none() | st.text(max_size=3))
 
@@ -124,6 +125,25 @@ class BothStores(RuleBasedStateMachine):
     def find_status(self, projects: frozenset[int], name: str) -> None:
         found, expected = self.both(lambda store: store.find_status(projects, parse_project_name(name)))
         assert found == expected
+
+    @rule(files=st.frozensets(st.integers(1, 6)), reason=st.none() | st.text(max_size=3))
+    def save_yank(self, files: frozenset[int], reason: str | None) -> None:
+        self.both(lambda store: store.save_yank(files, reason))
+
+    @rule(file=st.integers(1, 6))
+    def find_attestations(self, file: int) -> None:
+        found, expected = self.both(lambda store: store.find_attestations(file))
+        assert found == expected
+
+    @rule(upstream=upstreams, name=names, wheel=contents, metadata=contents)
+    def save_core_metadata(self, upstream: str, name: str, wheel: str, metadata: str) -> None:
+        project, digests = parse_project_name(name), (digests_of(wheel).sha256, digests_of(metadata).sha256)
+        self.both(lambda store: store.save_core_metadata(upstream, project, *digests))
+
+    @rule(upstream=upstreams, name=names)
+    def list_core_metadata(self, upstream: str, name: str) -> None:
+        found, expected = self.both(lambda store: store.list_core_metadata(upstream, parse_project_name(name)))
+        assert dict(found) == dict(expected)
 
     @rule(upstream=upstreams, name=raw_names, files=st.integers(0, 3), etag=st.none() | st.text(max_size=3))
     def save_page(self, upstream: str, name: str, files: int, etag: str | None) -> None:

@@ -19,6 +19,9 @@ CREATE TABLE releases (
   UNIQUE (project_id, raw_name, raw_version)
 ) STRICT;
 
+-- Lists look through whole projects: this holds all that they filter and order by, without the long texts.
+CREATE INDEX releases_by_project ON releases (project_id, name, raw_name, raw_version, created_at);
+
 CREATE TABLE files (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   release_id INTEGER NOT NULL REFERENCES releases (id) ON DELETE CASCADE,
@@ -52,6 +55,12 @@ SELECT
   files.core_metadata, files.attestations IS NOT NULL AS has_provenance, files.uploaded_at, files.published_by,
   files.yanked
 FROM files JOIN releases ON releases.id = files.release_id;
+
+-- Apart from the releases, which SQLite would rewrite whole on each download.
+CREATE TABLE release_downloads (
+  release_id INTEGER PRIMARY KEY REFERENCES releases (id) ON DELETE CASCADE,
+  last_downloaded_at INTEGER NOT NULL
+) STRICT;
 
 -- Names that a top-level group holds or once held. A claim outlives its files.
 CREATE TABLE claims (
