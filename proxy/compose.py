@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from yarl import URL
 
+from proxy.config import check_anonymous_setting
 from proxy.core.access import Principal
 from proxy.core.errors import StorageTrouble
-from proxy.core.hosts import is_loopback
-from proxy.disk import hold_data_dir, open_blob_store
+from proxy.core.hosts import is_loopback, is_unspecified
+from proxy.core.tokens import Token
+from proxy.disk import hold_data_dir, make_data_dir, open_blob_store
+from proxy.services.download_times import DownloadTimes
 from proxy.services.downloads import Downloads
 from proxy.services.files import Files
+from proxy.services.guesses import Guesses
 from proxy.services.listings import Listings
+from proxy.services.packages import Packages
 from proxy.services.pages import Pages
 from proxy.services.publish import Publisher
-from proxy.services.tokens import Token, Tokens
+from proxy.services.tokens import StoredTokens, Tokens
 from proxy.services.upstream_pages import UpstreamPages
 from proxy.services.wheel_metadata import WheelMetadata
 from proxy.sqlite.store import FILENAME, open_store
@@ -28,7 +34,7 @@ from proxy.web.site import CURRENT, AccessRules, Site
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
-    from proxy.config import Config, ConfigToken
+    from proxy.config import Config
     from proxy.core.registry import Upstream
     from proxy.disk import DiskBlobStore
     from proxy.ports import MetadataStore
@@ -49,27 +55,45 @@ class Server:
         self._stack = stack
         self._store = store
         self._blobs = blobs
+        self._host = config.server.host
         self._clock = SystemClock()
+        self._tokens = StoredTokens(store)
+        self._guesses = Guesses()
         self._upstreams: dict[str, HttpUpstream] = {}
         self._pages = UpstreamPages(self._upstreams, store, config.cache.rules, self._clock)
         self._wheel_metadata = WheelMetadata(self._upstreams, self._pages, blobs, store, self._clock)
         self._downloads = Downloads(
             self._upstreams, blobs, store, self._clock, on_cached=self._wheel_metadata.keep_aside
         )
+        self._download_times = DownloadTimes(store, self._clock)
         self.app = build_app()
 
     async def configure(self, config: Config) -> None:
-        """Go by `config` from the next request on; requests under way end by the one they began with."""
+        """Go by `config` from the next request on; requests under way end by the one they began with.
+
+        Raises InvalidConfig for one that must not be served here, and StorageTrouble; nothing has changed then.
+        """
+        config = replace(config, server=replace(config.server, host=self._host))  # the socket stays where it is
+        await self._know_tokens(config)
         for upstream in config.registry.upstreams.values():
             await self._connect(upstream)
+        for client in self._upstreams.values():
+            client.offline = config.cache.offline
         self._pages.configure(config.cache.rules)
         self.app[CURRENT].site = self._build_site(config)
 
     async def close(self) -> None:
         """End what runs; the adapters are closed after it."""
         await self._downloads.close()
+        await self._download_times.close()
         await self._wheel_metadata.close()
         await self._pages.close()
+
+    async def _know_tokens(self, config: Config) -> None:
+        await self._tokens.load()
+        check_anonymous_setting(config, has_token=self._tokens.in_use)
+        if config.tokens:
+            await self._tokens.note_token()
 
     async def _connect(self, upstream: Upstream) -> None:
         """A changed upstream gets a client of its own; the old one serves its last requests until the server stops."""
@@ -87,12 +111,16 @@ class Server:
             external_url=config.server.external_url,
             access_log=config.log.access,
             access=_access_rules(config),
-            tokens=Tokens(_tokens(config.tokens)),
+            trusted_proxies=config.server.trusted_proxies,
+            tokens=Tokens(configured_tokens(config), self._tokens),
+            guesses=self._guesses,
             pages=Pages(listings, clock),
             files=Files(
                 listings, self._downloads, self._wheel_metadata, self._blobs, self._store, self._upstreams, clock
             ),
             publisher=Publisher(registry, self._store, self._blobs, clock, config.server.max_upload_size),
+            packages=Packages(registry, self._store),
+            download_times=self._download_times,
             store=self._store,
             blobs=self._blobs,
         )
@@ -100,7 +128,10 @@ class Server:
 
 @asynccontextmanager
 async def compose(config: Config) -> AsyncIterator[Server]:
-    """The server over the config's data directory; raises StorageTrouble where that cannot be had."""
+    """The server over the config's data directory; raises StorageTrouble where that cannot be had.
+
+    Raises InvalidConfig as `Server.configure` does.
+    """
     async with AsyncExitStack() as stack:
         stack.enter_context(hold_data_dir(config.server.data_dir))
         store = await stack.enter_async_context(open_store(config.server.data_dir / FILENAME))
@@ -113,10 +144,15 @@ async def compose(config: Config) -> AsyncIterator[Server]:
 
 
 @asynccontextmanager
-async def compose_store(config: Config) -> AsyncIterator[MetadataStore]:
-    """The rows alone, beside a running server or without one; raises StorageTrouble."""
+async def compose_store(config: Config, *, create: bool = False) -> AsyncIterator[MetadataStore]:
+    """The rows alone, beside a running server or without one; raises StorageTrouble.
+
+    `create` makes the data directory and its database where there are none, which is an error otherwise.
+    """
     database = config.server.data_dir / FILENAME
-    if not database.exists():
+    if create:
+        make_data_dir(config.server.data_dir)
+    elif not database.exists():
         raise StorageTrouble(
             f"there is no data in {config.server.data_dir}; name another --data-dir or start a server"
         )
@@ -124,17 +160,26 @@ async def compose_store(config: Config) -> AsyncIterator[MetadataStore]:
         yield store
 
 
+@asynccontextmanager
+async def compose_publisher(config: Config) -> AsyncIterator[Publisher]:
+    """What publishes, beside a running server or without one, in a directory that is made where there is none."""
+    data_dir = config.server.data_dir
+    async with open_blob_store(data_dir) as blobs, open_store(data_dir / FILENAME) as store:
+        yield Publisher(config.registry, store, blobs, SystemClock(), config.server.max_upload_size)
+
+
 def _access_rules(config: Config) -> AccessRules:
     """Unset `anonymous` opens the server to this machine while nothing points to anybody else (contract section 3)."""
     server = config.server
-    open_to_this_machine = (
-        is_loopback(server.host) and not server.external_url and not server.trusted_proxies and not config.tokens
-    )
-    named = {server.host, URL(server.external_url).host or ""} if config.access.anonymous else set()
-    return AccessRules(config.access.anonymous, open_to_this_machine, frozenset(named))
+    open_to_this_machine = is_loopback(server.host) and not server.external_url and not server.trusted_proxies
+    if config.access.anonymous is None:
+        return AccessRules(None, open_to_this_machine)
+    named = frozenset({server.host, URL(server.external_url).host or ""})
+    return AccessRules(config.access.anonymous, open_to_this_machine, named, is_unspecified(server.host))
 
 
-def _tokens(tokens: Iterable[ConfigToken]) -> Iterable[Token]:
-    for token in tokens:
+def configured_tokens(config: Config) -> Iterable[Token]:
+    """The tokens of the config file."""
+    for token in config.tokens:
         principal = Principal(token.kind, token.name, token.username, token.scopes, token.access)
-        yield Token(principal, token.sha256, token.expires)
+        yield Token(principal, token.sha256, expires_at=token.expires)

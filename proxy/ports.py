@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from proxy.core.policy import LocalFacts
     from proxy.core.ranges import ByteRange
     from proxy.core.releases import Page, ReleaseQuery
+    from proxy.core.tokens import Token
 
 
 class Clock(Protocol):
@@ -159,11 +160,11 @@ class LocalStore(Protocol):
 class ReleaseStore(Protocol):
     """Published releases as lists show them, and how they end. `root` is the top-level group of their project."""
 
-    async def list_releases(self, query: ReleaseQuery, page: Page) -> Sequence[Release]:
-        """One page of the releases that match, in the order of the query."""
+    async def list_releases(self, projects: Sequence[int], query: ReleaseQuery, page: Page) -> Sequence[Release]:
+        """One page of the releases of these projects (given in the order of their paths) that match the query."""
         ...
 
-    async def count_releases(self, query: ReleaseQuery) -> int:
+    async def count_releases(self, projects: Sequence[int], query: ReleaseQuery) -> int:
         """How many match."""
         ...
 
@@ -205,7 +206,33 @@ class CacheStore(Protocol):
     async def record_use(self, sha256: Sha256, now: datetime) -> None: ...
 
 
-class MetadataStore(PageStore, CoreMetadataStore, LocalStore, ReleaseStore, CacheStore, Protocol):
+class TokenStore(Protocol):
+    """The tokens made by command. Revoked ones are kept."""
+
+    async def add_token(self, token: Token, *, now: datetime) -> None:
+        """Add a token, created now; raises TokenNameTaken while one of its name is not revoked."""
+        ...
+
+    async def list_tokens(self) -> Sequence[Token]:
+        """All that were ever added, in that order."""
+        ...
+
+    async def revoke_token(self, name: str, *, now: datetime) -> None:
+        """End the token of this name; raises NotFound where none is left that was not revoked."""
+        ...
+
+    async def count_token_changes(self) -> int:
+        """Grows with each token that is added or revoked, by whichever process: a cheap way to see that none was."""
+        ...
+
+    async def note_token(self) -> None:
+        """Remember for ever that there was a token; adding one does it too."""
+        ...
+
+    async def ever_had_token(self) -> bool: ...
+
+
+class MetadataStore(PageStore, CoreMetadataStore, LocalStore, ReleaseStore, CacheStore, TokenStore, Protocol):
     async def probe(self) -> None:
         """Write and read a row; raises StorageTrouble."""
         ...

@@ -46,9 +46,10 @@ _ACCEPT_PROVENANCE = "application/vnd.pypi.integrity.v1+json, application/json;q
 
 
 class HttpUpstream:
-    """Fills `ports.Upstream`. Use as an async context manager."""
+    """Fills `ports.Upstream`. Use as an async context manager. While `offline` is set it asks nobody."""
 
     def __init__(self, settings: Upstream) -> None:
+        self.offline = False
         self._settings = settings
         self._base = URL(settings.url)
         self._reach = Reach.of(settings)
@@ -78,11 +79,8 @@ class HttpUpstream:
 
     async def fetch_page(self, name: ProjectName, validators: Validators | None) -> PageAnswer:
         """The page of a project; raises UpstreamTrouble, within the page timeout in all."""
-        try:
-            async with asyncio.timeout(self._settings.page_timeout.total_seconds()):
-                return await self._fetch_page_patiently(name, validators)
-        except TimeoutError as error:
-            raise UpstreamTrouble(f"the upstream {self.name} did not send the page of {name} in time") from error
+        async with self._in_time(f"the page of {name}"):
+            return await self._fetch_page_patiently(name, validators)
 
     async def fetch_size(self, url: str) -> int | None:
         """A file's size by HEAD; raises NotFound, UpstreamTrouble."""
@@ -92,9 +90,10 @@ class HttpUpstream:
 
     async def fetch_provenance(self, url: str) -> bytes:
         """A provenance object, at most MAX_PROVENANCE bytes; raises NotFound, UpstreamTrouble."""
-        async with self._get(self._pages, URL(url, encoded=True), {"Accept": _ACCEPT_PROVENANCE}) as response:
-            self._check_file(response, None)
-            return await self._read_whole(response, MAX_PROVENANCE, "a provenance object")
+        headers, what = {"Accept": _ACCEPT_PROVENANCE}, "a provenance object"
+        async with self._in_time(what), self._get(self._pages, URL(url, encoded=True), headers) as response:
+            self._check_status(response, 200)
+            return await self._read_whole(response, MAX_PROVENANCE, what)
 
     @asynccontextmanager
     async def open_file(self, url: str, wanted: ByteRange | None = None) -> AsyncIterator[Body]:
@@ -105,6 +104,15 @@ class HttpUpstream:
         async with self._get(self._files, URL(url, encoded=True), headers) as response:
             self._check_file(response, wanted)
             yield Body(response.content_length, self._chunks(response))
+
+    @asynccontextmanager
+    async def _in_time(self, what: str) -> AsyncIterator[None]:
+        """Gives the block up after the page timeout (UpstreamTrouble)."""
+        try:
+            async with asyncio.timeout(self._settings.page_timeout.total_seconds()):
+                yield
+        except TimeoutError as error:
+            raise UpstreamTrouble(f"the upstream {self.name} did not send {what} in time") from error
 
     async def _fetch_page_patiently(self, name: ProjectName, validators: Validators | None) -> PageAnswer:
         """One retry where nothing is at hand to serve meanwhile and asking again may help."""
@@ -148,16 +156,19 @@ class HttpUpstream:
         return parse() if len(body) <= _PARSE_INLINE else await asyncio.to_thread(parse)
 
     def _check_file(self, response: aiohttp.ClientResponse, wanted: ByteRange | None) -> None:
-        if response.status in {404, 410}:
-            raise NotFound("404 Not Found")
         if wanted is not None and response.status == 200:
             raise UpstreamBroken(f"the upstream {self.name} sends no ranges")
-        if response.status != (200 if wanted is None else 206):
-            raise UpstreamTrouble(f"the upstream {self.name} answered {response.status} for a file")
+        self._check_status(response, 200 if wanted is None else 206)
         if response.headers.get("Content-Encoding", "identity") != "identity":
             raise UpstreamBroken(f"the upstream {self.name} sent a file encoded")
         if wanted is not None and not _is_range(response.headers.get("Content-Range", ""), wanted):
             raise UpstreamBroken(f"the upstream {self.name} sent another range than asked for")
+
+    def _check_status(self, response: aiohttp.ClientResponse, expected: int) -> None:
+        if response.status in {404, 410}:
+            raise NotFound("404 Not Found")
+        if response.status != expected:
+            raise UpstreamTrouble(f"the upstream {self.name} answered {response.status} for a file")
 
     async def _chunks(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
         try:
@@ -173,8 +184,10 @@ class HttpUpstream:
         self, session: aiohttp.ClientSession, url: URL, headers: Mapping[str, str], method: str = "GET"
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The answer at the end of the redirects; each hop is one that the config allows."""
+        if self.offline:
+            raise UpstreamTrouble("this instance is offline and has not seen it")
         for _ in range(MAX_REDIRECTS + 1):
-            if not self._reach.allows(url):
+            if not self._may_ask(url):
                 raise UpstreamBroken(f"the upstream {self.name} leads to a host that is not in its file_hosts")
             async with self._request(session, method, url, headers) as response:
                 if response.status not in {301, 302, 303, 307, 308}:
@@ -182,6 +195,12 @@ class HttpUpstream:
                     return
                 url = self._next_hop(response)
         raise UpstreamBroken(f"the upstream {self.name} redirects without end")
+
+    def _may_ask(self, url: URL) -> bool:
+        try:
+            return self._reach.allows(url)
+        except ValueError:  # a port that no host has
+            return False
 
     def _next_hop(self, response: aiohttp.ClientResponse) -> URL:
         try:
@@ -193,9 +212,12 @@ class HttpUpstream:
     async def _request(
         self, session: aiohttp.ClientSession, method: str, url: URL, headers: Mapping[str, str]
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        auth = self._auth if url.origin() == self._base.origin() else None
+        """The answer to one request. Also a file's begins within the page timeout: clients wait little longer."""
+        if url.origin() == self._base.origin():
+            headers = {**headers, **self._credentials}
         try:
-            response = await session.request(method, url, headers=headers, auth=auth, allow_redirects=False)
+            async with asyncio.timeout(self._settings.page_timeout.total_seconds()):
+                response = await session.request(method, url, headers=headers, allow_redirects=False)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise UpstreamTrouble(f"the upstream {self.name} cannot be reached") from error
         try:
@@ -204,9 +226,9 @@ class HttpUpstream:
             response.close() if not response.content.at_eof() else response.release()
 
     @property
-    def _auth(self) -> aiohttp.BasicAuth | None:
-        settings = self._settings
-        return aiohttp.BasicAuth(settings.username, settings.password, "utf-8") if settings.username else None
+    def _credentials(self) -> dict[str, str]:
+        username, password = self._settings.username, self._settings.password
+        return {"Authorization": aiohttp.encode_basic_auth(username, password, "utf-8")} if username else {}
 
     def _session(self) -> aiohttp.ClientSession:
         settings = self._settings

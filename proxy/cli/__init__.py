@@ -7,7 +7,11 @@ import click
 from proxy import __version__
 from proxy.cli.check import check
 from proxy.cli.curate import status, unyank, yank
+from proxy.cli.delete import delete
+from proxy.cli.import_ import import_
+from proxy.cli.release import release
 from proxy.cli.serve import serve
+from proxy.cli.token import token
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -16,5 +20,5 @@ def main() -> None:
     """A private Python index and a caching proxy of PyPI in one small server."""
 
 
-for command in (serve, check, yank, unyank, status):
+for command in (serve, check, import_, yank, unyank, status, delete, release, token):
     main.add_command(command)

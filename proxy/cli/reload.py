@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from proxy.cli.logs import set_up_logging
 from proxy.config import describe, list_changes
-from proxy.core.errors import InvalidConfig
+from proxy.core.errors import SidecarError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,16 +36,16 @@ class Reloader:
         async with self._turn:
             try:
                 config = await asyncio.to_thread(self._load_again)
-            except InvalidConfig as error:
-                for fault in error.faults:
+                await self._server.configure(config)
+            except SidecarError as error:
+                for fault in error.message.splitlines():
                     logger.error("the config stays as it was: %s", fault)  # noqa: TRY400  (the fault is the config's)
-                return
-            await self._take(config)
+            else:
+                self._take(config)
 
-    async def _take(self, config: Config) -> None:
+    def _take(self, config: Config) -> None:
         changes = list_changes(describe(self._config), describe(config))
         set_up_logging(config.log)
-        await self._server.configure(config)
         self._config = config
         logger.info("the config was read again: %s", "; ".join(changes) or "nothing changed")
 

@@ -13,7 +13,6 @@ from proxy.cli.logs import set_up_logging
 from proxy.cli.options import config_option, data_dir_option, load, told_errors, told_faults
 from proxy.cli.reload import Reloader, reload_on_hangup
 from proxy.compose import compose
-from proxy.config import needs_anonymous_setting
 from proxy.core.errors import InvalidConfig, SidecarError
 
 if TYPE_CHECKING:
@@ -40,19 +39,13 @@ def serve(
     with told_faults():
         config = _load(config_path, options)
     set_up_logging(config.log)
-    with told_errors():
+    with told_errors(), told_faults():
         asyncio.run(_serve(config, lambda: _load(config_path, options)))
 
 
 def _load(path: Path | None, options: Mapping[str, object]) -> Config:
     """A config that can be served; raises InvalidConfig."""
     config = load(path, **options)
-    if needs_anonymous_setting(config):
-        fault = (
-            f"access.anonymous: must be set when the server is bound to {config.server.host} and has no token: "
-            '"none", "read" or "publish"; or add [[tokens]], or bind it to 127.0.0.1'
-        )
-        raise InvalidConfig([fault])
     if config.server.workers != 1:
         raise InvalidConfig(["server.workers: more than one worker is not available yet; use 1"])
     return config

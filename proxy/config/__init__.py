@@ -10,7 +10,7 @@ describe, toml              the values -> a document again
 binding                     who can reach the server
 """
 
-from proxy.config.binding import needs_anonymous_setting
+from proxy.config.binding import check_anonymous_setting, needs_anonymous_setting
 from proxy.config.changes import list_changes
 from proxy.config.describe import describe
 from proxy.config.load import Config, load_config
@@ -20,6 +20,7 @@ from proxy.config.toml import to_toml
 __all__ = [
     "Config",
     "ConfigToken",
+    "check_anonymous_setting",
     "describe",
     "list_changes",
     "load_config",

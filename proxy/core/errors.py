@@ -12,9 +12,12 @@ SidecarError                 code "internal"
  │   │   ├── Gone             an `:action` that indexes had once
  │   │   ├── FileTooLarge     over `max_upload_size`
 │   │   └── NameTaken        the file name exists in the project
-│   └── NotAcceptable        no representation satisfies `Accept`
+│   ├── NotAcceptable        no representation satisfies `Accept`
+│   └── TokenNameTaken       a token of this name is in use
 ├── Refused                  access or policy says no
 │   ├── Unauthorized         credentials are missing or unknown
+│   │   └── InvalidToken     the token is known, but expired or revoked
+│   ├── TooManyGuesses       unknown credentials, again and again
 │   ├── Forbidden            known, but not allowed
 │   │   └── LacksScope       the token has not the scope
 │   └── NotFound             absent, or not to be known
@@ -94,6 +97,10 @@ class NotAcceptable(InvalidInput):
     code = "not-acceptable"
 
 
+class TokenNameTaken(InvalidInput):
+    code = "token-name-taken"
+
+
 class Refused(SidecarError):
     """`rule` is the id of the rule that refused, empty where there was none to name."""
 
@@ -106,6 +113,20 @@ class Refused(SidecarError):
 
 class Unauthorized(Refused):
     code = "unauthorized"
+
+
+class InvalidToken(Unauthorized):
+    code = "invalid-token"
+
+
+class TooManyGuesses(Refused):
+    """`retry_after` is in seconds."""
+
+    code = "too-many-guesses"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"too many wrong credentials from this address; try again in {retry_after} s")
+        self.retry_after = retry_after
 
 
 class Forbidden(Refused):

@@ -80,10 +80,14 @@ class LocalFile(Struct, frozen=True):
 
 
 class ReleaseStatus(StrEnum):
-    """Those of GitLab's package statuses that occur here."""
+    """GitLab's package statuses. What is published here is `default`, or `deprecated` as its project is (PEP 792)."""
 
     DEFAULT = "default"
     DEPRECATED = "deprecated"
+    ERROR = "error"
+    HIDDEN = "hidden"
+    PENDING_DESTRUCTION = "pending_destruction"
+    PROCESSING = "processing"
 
 
 class Release(Struct, frozen=True):

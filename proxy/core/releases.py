@@ -15,12 +15,36 @@ if TYPE_CHECKING:
 _SEPARATORS = re.compile(r"[-_.]+")
 
 
+class PackageType(StrEnum):
+    """GitLab's; only one of them exists here."""
+
+    COMPOSER = "composer"
+    CONAN = "conan"
+    DEBIAN = "debian"
+    GENERIC = "generic"
+    GOLANG = "golang"
+    HELM = "helm"
+    MAVEN = "maven"
+    ML_MODEL = "ml_model"
+    NPM = "npm"
+    NUGET = "nuget"
+    PYPI = "pypi"
+    RPM = "rpm"
+    RUBYGEMS = "rubygems"
+    TERRAFORM_MODULE = "terraform_module"
+
+
 class ReleaseOrder(StrEnum):
     CREATED_AT = "created_at"
     NAME = "name"
     VERSION = "version"
     TYPE = "type"
     PROJECT_PATH = "project_path"
+
+
+class Sort(StrEnum):
+    ASC = "asc"
+    DESC = "desc"
 
 
 class FileOrder(StrEnum):
@@ -43,13 +67,13 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseQuery:
-    """Which releases, and in which order. Versions are ordered as text; what is equal is ordered by id.
+    """Which releases, and in which order. Names are ordered as normalized, versions as text, equals by id.
 
-    `projects` are ids, in the order of their paths. `words` must all occur in the normalized name; see `search_words`.
-    `version` is a raw version; None, there and for `status`, asks for any.
+    `words` must all occur in the normalized name; see `search_words`. `version` is a raw version; None, there and for
+    `status`, asks for any.
     """
 
-    projects: tuple[int, ...]
+    type: PackageType = PackageType.PYPI
     words: tuple[str, ...] = ()
     version: str | None = None
     status: ReleaseStatus | None = None

@@ -8,6 +8,6 @@ Directories are 0700 and files 0600: private distributions lie here, and nobody 
 """
 
 from proxy.disk.blobs import DiskBlobStore, open_blob_store
-from proxy.disk.lock import hold_data_dir
+from proxy.disk.lock import hold_data_dir, make_data_dir
 
-__all__ = ["DiskBlobStore", "hold_data_dir", "open_blob_store"]
+__all__ = ["DiskBlobStore", "hold_data_dir", "make_data_dir", "open_blob_store"]

@@ -19,6 +19,14 @@ _NOT_A_DIRECTORY = frozenset({errno.ENOTDIR, errno.EEXIST})
 _NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
+def make_data_dir(path: Path) -> None:
+    """Make the directory where there is none; raises StorageTrouble when it cannot be had."""
+    try:
+        make_directory(path)
+    except OSError as error:
+        raise _explained(path, error) from error
+
+
 @contextmanager
 def hold_data_dir(path: Path) -> Iterator[None]:
     """Make the directory if need be and hold it until the block ends; raises StorageTrouble when it cannot be had.
@@ -26,8 +34,8 @@ def hold_data_dir(path: Path) -> Iterator[None]:
     The lock is flock(2)'s: the kernel drops it when the process is gone, however it went, so a file that a killed
     server left says nothing. Worker processes that are forked inside the block hold it with their parent.
     """
+    make_data_dir(path)
     try:
-        make_directory(path)
         fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT, FILE_MODE)
     except OSError as error:
         raise _explained(path, error) from error

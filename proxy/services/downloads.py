@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from proxy.core.errors import SidecarError, StorageTrouble, UpstreamBroken, UpstreamTrouble
+from proxy.ports import Blob
 from proxy.services.coalesce import Coalescer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 
     from proxy.core.digests import Sha256
     from proxy.core.ranges import ByteRange
-    from proxy.ports import Blob, BlobStore, BlobWriter, Body, CacheStore, Clock, Upstream
+    from proxy.ports import BlobStore, BlobWriter, Body, CacheStore, Clock, Upstream
     from proxy.services.listings import UpstreamFile
 
 logger = logging.getLogger(__name__)
@@ -39,15 +41,19 @@ class Download:
         self._readable = 0
         self._answered = False
         self._complete = False
-        self._ended = False
         self._failure: SidecarError | None = None
-        self._followers = 0
+        self._holders = 0
         self._changed = asyncio.Event()
 
     @property
     def readable(self) -> int:
         """How many bytes from the start followers may have by now."""
         return self._readable
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of it is here and verified."""
+        return self._complete
 
     async def answered(self) -> None:
         """Wait until the upstream begins to send; raises its trouble where it does not."""
@@ -56,22 +62,30 @@ class Download:
         if self._failure and not self._answered:
             raise self._failure
 
-    async def follow(self, wanted: ByteRange | None = None) -> AsyncGenerator[bytes, None]:
-        """The bytes (of a range) as they arrive; raises the download's failure, the last byte still to come."""
-        offset, end = (wanted.first, wanted.last + 1) if wanted else (0, self.length)
-        self._followers += 1
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep its bytes readable, also after the end and where the blob is evicted."""
+        self._holders += 1
         try:
-            while end is None or offset < end:
-                await self._reach(offset)
-                if self._readable <= offset:
-                    return
-                stop = self._readable if end is None else min(end, self._readable)
-                chunk = await self._part.read(offset, min(READ_SIZE, stop - offset))
-                offset += len(chunk)
-                yield chunk
+            yield
         finally:
-            self._followers -= 1
-            await self._close_when_unused()
+            self._holders -= 1
+            self._wake()
+
+    async def follow(self, wanted: ByteRange | None = None) -> AsyncGenerator[bytes, None]:
+        """The bytes (of a range) as they arrive; raises the download's failure, the last byte still to come.
+
+        Whoever follows holds it meanwhile.
+        """
+        offset, end = (wanted.first, wanted.last + 1) if wanted else (0, self.length)
+        while end is None or offset < end:
+            await self._reach(offset)
+            if self._readable <= offset:
+                return
+            stop = self._readable if end is None else min(end, self._readable)
+            chunk = await self._part.read(offset, min(READ_SIZE, stop - offset))
+            offset += len(chunk)
+            yield chunk
 
     async def fill(self, body: Body) -> None:
         """Take in the upstream's bytes; raises UpstreamBroken when they are more or fewer than promised."""
@@ -84,22 +98,27 @@ class Download:
         if self.length is not None and self._part.size != self.length:
             raise UpstreamBroken(f"{self.file.file.filename}: the upstream sent less than it promised")
 
-    async def commit(self) -> Blob:
+    async def commit(self) -> None:
         """Verify and keep; raises UpstreamBroken when the digest is not the listed one."""
         if self._part.digests().sha256 != self.file.file.sha256:
             raise UpstreamBroken(f"{self.file.file.filename}: the upstream sent other bytes than its page promises")
-        blob = await self._part.commit()
+        self._readable = (await self._part.commit()).size
         self._complete = True
-        self._advance(blob.size)
-        return blob
+        self._wake()
 
-    async def end(self, failure: SidecarError) -> None:
-        """What is not complete has failed: cut every follower off and keep nothing."""
+    def end(self, failure: SidecarError) -> None:
+        """What is not complete has failed: cut every follower off."""
         if not self._complete:
             self._failure = failure
             self._wake()
-        self._ended = True
-        await self._close_when_unused()
+
+    async def close(self) -> None:
+        """Give the part up, when the last holder has left."""
+        try:
+            while self._holders:
+                await self._changed.wait()
+        finally:
+            await self._part.close()
 
     async def _reach(self, offset: int) -> None:
         """Wait until there is a byte at `offset`, or the end."""
@@ -112,7 +131,7 @@ class Download:
         if self.length is not None and body.length is not None and body.length != self.length:
             raise UpstreamBroken(f"{self.file.file.filename}: the upstream offers another size than its page promises")
         self.length = self.length if self.length is not None else body.length
-        self._answered = True
+        self._answered = self.length != 0  # of an empty file there are no bytes to hold back until it is verified
         self._wake()
 
     def _advance(self, readable: int) -> None:
@@ -124,11 +143,6 @@ class Download:
         """Wake all who wait now; who comes later waits for the next change."""
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
-
-    async def _close_when_unused(self) -> None:
-        """Not before the end: until then another follower may come."""
-        if self._followers == 0 and self._ended:
-            await self._part.close()
 
 
 class Downloads:
@@ -154,16 +168,21 @@ class Downloads:
     def find(self, sha256: Sha256) -> Download | None:
         return self._running.get(sha256)
 
-    async def open(self, file: UpstreamFile) -> Download | Blob:
-        """The running download of this file, begun where there is none, or the blob where it has just ended.
+    @asynccontextmanager
+    async def open(self, file: UpstreamFile) -> AsyncIterator[Download | Blob]:
+        """The running download of this file, begun where there is none, held for the block; or the blob where it has
+        just ended.
 
         Raises UpstreamTrouble, StorageTrouble.
         """
         sha256 = file.file.sha256
         opened = self._running.get(sha256) or await self._starting.run(sha256, lambda: self._begin(file))
-        if isinstance(opened, Download):
+        if isinstance(opened, Blob):
+            yield opened
+            return
+        with opened.held():
             await opened.answered()
-        return opened
+            yield opened
 
     async def close(self) -> None:
         """End all downloads; what is not whole is dropped."""
@@ -185,23 +204,25 @@ class Downloads:
         return download
 
     async def _run(self, download: Download) -> None:
-        sha256 = download.file.file.sha256
-        failure: SidecarError = UpstreamTrouble("the download was broken off")
         try:
             await self._fetch(download)
+            if download.complete:
+                await self._note(download)
+        finally:
+            await download.close()
+
+    async def _fetch(self, download: Download) -> None:
+        failure: SidecarError = UpstreamTrouble("the download was broken off")
+        try:
+            async with self._upstreams[download.file.upstream].open_file(download.file.file.url) as body:
+                await download.fill(body)
+            await download.commit()
         except SidecarError as error:
             logger.warning("%s", error)
             failure = error
         finally:
-            del self._running[sha256]  # whatever happened, the next caller starts anew
-            await download.end(failure)
-        if download.complete:
-            await self._note(download)
-
-    async def _fetch(self, download: Download) -> None:
-        async with self._upstreams[download.file.upstream].open_file(download.file.file.url) as body:
-            await download.fill(body)
-        await download.commit()
+            del self._running[download.file.file.sha256]  # whatever happened, the next caller starts anew
+            download.end(failure)
 
     async def _note(self, download: Download) -> None:
         file = download.file.file

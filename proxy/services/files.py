@@ -17,7 +17,7 @@ from proxy.core.local import LocalFile
 from proxy.core.policy import check_access
 from proxy.core.provenance import provenance_of
 from proxy.ports import Blob
-from proxy.services.listings import Listing, UpstreamFile, first_refusal
+from proxy.services.listings import UpstreamFile, first_refusal
 from proxy.services.pages import policy_time
 from proxy.services.upstream_pages import promised_metadata
 
@@ -45,10 +45,11 @@ FOLLOW_AHEAD = 4 * 1024 * 1024
 
 
 class Stored(NamedTuple):
-    """Verified bytes that are here."""
+    """Verified bytes that are here; `release` is the id of a published file's, None for what is cached."""
 
     blob: Blob
     cache_status: CacheStatus
+    release: int | None = None
 
 
 class Cold(NamedTuple):
@@ -123,12 +124,12 @@ class Files:
             return cold.size
         return await self._upstreams[cold.file.upstream].fetch_size(cold.file.file.url)
 
-    async def fetch(self, cold: Cold) -> Download | Blob:
+    def fetch(self, cold: Cold) -> AbstractAsyncContextManager[Download | Blob]:
         """A cold file, cached while it is read; raises UpstreamTrouble, StorageTrouble."""
-        return await self._downloads.open(cold.file)
+        return self._downloads.open(cold.file)
 
     @asynccontextmanager
-    async def fetch_range(self, cold: Cold, wanted: ByteRange) -> AsyncIterator[AsyncIterator[bytes] | Blob]:
+    async def fetch_range(self, cold: Cold, wanted: ByteRange) -> AsyncIterator[AsyncGenerator[bytes, None] | Blob]:
         """A range of a cold file: from the running download where that is near, else from the upstream as it comes.
 
         An upstream that sends no ranges is asked for the whole, which is cached. The blob, where the file is here by
@@ -141,7 +142,9 @@ class Files:
     async def _fetch_provenance(self, upstream: str, url: str) -> tuple[bytes, CacheStatus]:
         if (kept := self._provenance.get(url)) is not None:
             return kept, cache_status.HIT
-        fetched = self._provenance[url] = await self._upstreams[upstream].fetch_provenance(url)
+        fetched = await self._upstreams[upstream].fetch_provenance(url)
+        if len(fetched) <= MAX_PROVENANCE:
+            self._provenance[url] = fetched
         return fetched, cache_status.STORED
 
     async def _read_metadata(self, wheel: UpstreamFile) -> Stored:
@@ -152,14 +155,16 @@ class Files:
             raise NotFound(FILE_NOT_FOUND)
         return Stored(await self._wheel_metadata.get(wheel), cache_status.STORED)
 
-    async def _open_range(self, cold: Cold, wanted: ByteRange, stack: AsyncExitStack) -> AsyncIterator[bytes] | Blob:
+    async def _open_range(
+        self, cold: Cold, wanted: ByteRange, stack: AsyncExitStack
+    ) -> AsyncGenerator[bytes, None] | Blob:
         running = self._downloads.find(cold.file.file.sha256)
         if running is None or wanted.first > running.readable + FOLLOW_AHEAD:
             try:
                 return (await stack.enter_async_context(self._relay(cold, wanted))).chunks
             except UpstreamBroken as error:
                 logger.info("%s", error)
-        opened = await self._downloads.open(cold.file)
+        opened = await stack.enter_async_context(self._downloads.open(cold.file))
         return opened if isinstance(opened, Blob) else opened.follow(wanted)
 
     def _relay(self, cold: Cold, wanted: ByteRange) -> AbstractAsyncContextManager[Body]:
@@ -173,11 +178,11 @@ class Files:
         now = policy_time(self._clock.now())
         for name in await self._candidates(scope, filename):
             try:
-                listing = await self._listings.get(caller, scope, name)
+                found = await self._listings.find_file(caller, scope, name, sha256, filename, now)
             except Refused as refusal:
                 refusals.append(refusal)
                 continue
-            if isinstance(listing, Listing) and (found := listing.find(sha256, filename, now)):
+            if found:
                 return found
         raise first_refusal(refusals)
 
@@ -191,14 +196,14 @@ class Files:
 
     async def _locate(self, found: FoundFile) -> Found:
         if isinstance(found, LocalFile):
-            return await self._local(found.digests.sha256)
+            return await self._local(found.digests.sha256, found.release_id)
         sha256 = found.file.sha256
         if self._downloads.find(sha256) is None and (blob := await self._blobs.find(sha256)):
             return Stored(blob, cache_status.HIT)
         return Cold(found, found.file.size)
 
-    async def _local(self, sha256: Sha256) -> Stored:
+    async def _local(self, sha256: Sha256, release: int | None = None) -> Stored:
         blob = await self._blobs.find(sha256)
         if blob is None:
             raise StorageTrouble("a published file is missing from the data directory; restore it from a backup")
-        return Stored(blob, cache_status.LOCAL)
+        return Stored(blob, cache_status.LOCAL, release)

@@ -18,7 +18,7 @@ from proxy.core.model import ProjectDetail, ProjectStatus, Status
 from proxy.core.policy import Decision, FileRules, Forward, Local, LocalFacts, Merge, Refuse, Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Awaitable, Callable, Collection, Iterable
     from datetime import datetime
 
     from proxy.core.access import Principal
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from proxy.core.names import Filename, ProjectName
     from proxy.core.registry import Project, Registry
     from proxy.ports import LocalStore
-    from proxy.services.upstream_pages import CachedPage, UpstreamPages
+    from proxy.services.upstream_pages import CachedPage, Seen, UpstreamPages
+
+    _Ask: TypeAlias = Callable[[str, ProjectName], Awaitable[Seen]]
+    _FromUpstream: TypeAlias = tuple["Forwarded", CacheStatus]
 
 
 class Forwarded(NamedTuple):
@@ -123,8 +126,23 @@ class Listings:
 
     async def get(self, caller: Principal, scope: Scope, name: ProjectName) -> Listing | Elsewhere:
         """The listing; raises Refused as the policy says, UpstreamTrouble where an upstream cannot be asked."""
-        facts = await self.find_facts(scope, name)
-        return await self._carry_out(policy.decide(self._registry, caller, scope, name, facts), name)
+        return await self._carry_out(await self._decide(caller, scope, name), name, self._pages.get)
+
+    async def find_file(
+        self, caller: Principal, scope: Scope, name: ProjectName, sha256: Sha256, filename: Filename, now: datetime
+    ) -> FoundFile | None:
+        """The file that the listing has under this digest and name; raises what `get` raises.
+
+        Trouble upstream keeps nobody from a file that is here: what was published is found without asking, and the
+        last good page decides about what was cached.
+        """
+        decision = await self._decide(caller, scope, name)
+        if isinstance(decision, Merge):
+            local = await self._local(decision.local.projects, name)
+            if found := local.find(sha256, filename, now):
+                return found
+        listing = await self._carry_out(decision, name, self._pages.get_last)
+        return listing.find(sha256, filename, now) if isinstance(listing, Listing) else None
 
     async def names(self, caller: Principal, scope: Scope) -> tuple[ProjectName, ...]:
         """The root index: local names in the projects that the caller may read; raises Refused."""
@@ -133,40 +151,42 @@ class Listings:
         readable = policy.readable_projects(self._registry, caller, scope)
         return tuple(await self._store.list_names(_ids(readable)))
 
-    async def _carry_out(self, decision: Decision, name: ProjectName) -> Listing | Elsewhere:
+    async def _decide(self, caller: Principal, scope: Scope, name: ProjectName) -> Decision:
+        return policy.decide(self._registry, caller, scope, name, await self.find_facts(scope, name))
+
+    async def _carry_out(self, decision: Decision, name: ProjectName, ask: _Ask) -> Listing | Elsewhere:
         match decision:
             case Refuse(error):
                 raise error
             case Local(projects):
-                return await self._local(projects, name, None)
+                return await self._local(projects, name)
             case Forward(redirects=True):
                 return Elsewhere(f"{self._registry.upstreams[decision.upstreams[0]].url}{name}/")
             case Forward():
-                return await self._forward(decision, name)
+                upstream = await _find_forwarded(decision, name, ask)
+                if upstream is None:
+                    raise NotFound(policy.PACKAGE_NOT_FOUND, rule=policy.Rule.UPSTREAMS)
+                return Listing(name, (), None, *upstream, decision.keeps_upstream_urls)
             case Merge(local, forward):
-                return await self._local(local.projects, name, forward)
+                return await self._local(local.projects, name, await _find_forwarded(forward, name, ask))
         assert_never(decision)
 
-    async def _local(self, projects: tuple[Project, ...], name: ProjectName, merge: Forward | None) -> Listing:
+    async def _local(
+        self, projects: tuple[Project, ...], name: ProjectName, merged: _FromUpstream | None = None
+    ) -> Listing:
         files = tuple(await self._store.list_files(_ids(projects), name))
         status = await self._store.find_status(_ids(projects), name)
-        upstream = await self._find_forwarded(merge, name) if merge else None
-        forwarded, source = upstream or (None, cache_status.LOCAL)
+        forwarded, source = merged or (None, cache_status.LOCAL)
         return Listing(name, files, status, forwarded, source)
 
-    async def _forward(self, decision: Forward, name: ProjectName) -> Listing:
-        upstream = await self._find_forwarded(decision, name)
-        if upstream is None:
-            raise NotFound(policy.PACKAGE_NOT_FOUND, rule=policy.Rule.UPSTREAMS)
-        return Listing(name, (), None, *upstream, decision.keeps_upstream_urls)
 
-    async def _find_forwarded(self, decision: Forward, name: ProjectName) -> tuple[Forwarded, CacheStatus] | None:
-        """The first upstream that has the project; trouble with one ends the search (UpstreamTrouble)."""
-        for upstream in decision.upstreams:
-            seen = await self._pages.get(upstream, name)
-            if seen.page is not None:
-                return Forwarded(seen.page, decision.rules), seen.status
-        return None
+async def _find_forwarded(decision: Forward, name: ProjectName, ask: _Ask) -> _FromUpstream | None:
+    """The first upstream that has the project; trouble with one ends the search (UpstreamTrouble)."""
+    for upstream in decision.upstreams:
+        seen = await ask(upstream, name)
+        if seen.page is not None:
+            return Forwarded(seen.page, decision.rules), seen.status
+    return None
 
 
 def first_refusal(refusals: Collection[Refused]) -> Refused:

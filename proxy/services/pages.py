@@ -12,7 +12,6 @@ from proxy.core import cache_status
 from proxy.core.compress import compress
 from proxy.core.digests import sha256_of
 from proxy.core.model import ProjectList
-from proxy.core.negotiate import Encoding
 from proxy.core.render import render_detail, render_list
 from proxy.services.coalesce import Coalescer
 from proxy.services.listings import Elsewhere
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from proxy.core.access import Principal
     from proxy.core.cache_status import CacheStatus
     from proxy.core.names import ProjectName
-    from proxy.core.negotiate import Representation
+    from proxy.core.negotiate import Encoding, Representation
     from proxy.core.policy import Scope
     from proxy.ports import Clock
     from proxy.services.listings import Listing, Listings
@@ -104,11 +103,11 @@ class Pages:
         if rendered is None and large:
             return await self._flights.run(key, lambda: self._render_aside(key, render))
         if rendered is None:
-            rendered = self._keep(key, _made(render, form.encoding))
+            rendered = self._keep(key, _made(render, form))
         return rendered
 
     async def _render_aside(self, key: tuple[Hashable, Form], render: Callable[[], bytes]) -> Rendered:
-        return self._keep(key, await asyncio.to_thread(_made, render, key[1].encoding))
+        return self._keep(key, await asyncio.to_thread(_made, render, key[1]))
 
     def _keep(self, key: Hashable, rendered: Rendered) -> Rendered:
         if len(rendered.body) <= MAX_RENDERED // 2:
@@ -116,11 +115,14 @@ class Pages:
         return rendered
 
 
-def _made(render: Callable[[], bytes], encoding: Encoding) -> Rendered:
-    """Entity tags differ between codings (RFC 9110 section 8.8.3.3) and do not depend on the compressor's version."""
+def _made(render: Callable[[], bytes], form: Form) -> Rendered:
+    """Entity tags differ between representations and codings, also where their bytes agree (RFC 9110 section 8.8.3.3).
+
+    They do not depend on the compressor's version.
+    """
     body = render()
-    suffix = "" if encoding is Encoding.IDENTITY else f"-{encoding.token}"
-    return Rendered(compress(body, encoding), f'"{sha256_of(body)[:32]}{suffix}"')
+    tag = f"{sha256_of(body)[:32]}-{form.representation.name.lower()}-{form.encoding.token}"
+    return Rendered(compress(body, form.encoding), f'"{tag}"')
 
 
 def policy_time(now: datetime) -> datetime:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from proxy.core.access import Action, protects
 from proxy.core.archive import ArchiveMetadata, read_archive
-from proxy.core.distributions import Kind
+from proxy.core.distributions import Kind, parse_distribution
 from proxy.core.errors import FileTooLarge, Forbidden, NameTaken, StorageTrouble
+from proxy.core.form_of import form_of
 from proxy.core.model import Status
 from proxy.core.policy import check_access
 from proxy.core.registry import Duplicates
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from proxy.core.access import Principal
     from proxy.core.digests import Sha256
     from proxy.core.local import LocalFile, NewFile
-    from proxy.core.names import ProjectName
+    from proxy.core.names import Filename, ProjectName
     from proxy.core.registry import Project, Registry
     from proxy.core.upload import Claimed, UploadForm
     from proxy.ports import BlobStore, BlobWriter, Clock, LocalStore
@@ -75,7 +76,21 @@ class Publisher:
         await self._check_open(upload, claimed.name)
         if (taken := await self._find_taken(upload, claimed)) is not None:
             return self._accept_again(upload, taken)
-        archive = await self._read_archive(upload, claimed)
+        return await self._publish(upload, claimed, await self._read_archive(upload, claimed.filename, claimed.kind))
+
+    async def publish_as_described(self, upload: Upload, filename: Filename) -> LocalFile:
+        """As `publish`, by what the file's own metadata says in place of a form."""
+        archive = await self._read_archive(upload, filename, parse_distribution(filename).kind)
+        claimed = check_form(form_of(archive.metadata, filename))
+        await self._check_open(upload, claimed.name)
+        return await self._publish(upload, claimed, archive)
+
+    async def holds(self, project: Project, filename: Filename) -> bool:
+        """Whether the project has a file of this name."""
+        name = parse_distribution(filename).project
+        return any(file.filename == filename for file in await self._store.list_files((project.id,), name))
+
+    async def _publish(self, upload: Upload, claimed: Claimed, archive: ArchiveMetadata) -> LocalFile:
         new = validate(
             claimed,
             project_id=upload.project.id,
@@ -86,7 +101,12 @@ class Publisher:
         await upload.part.commit()
         if new.kind is Kind.WHEEL:
             await self._keep_metadata(archive.metadata)
-        return await self._add(new, upload.project)
+        try:
+            return await self._add(new, upload.project)
+        except NameTaken:  # by an upload that came meanwhile
+            if (taken := await self._find_taken(upload, claimed)) is None:
+                raise
+            return self._accept_again(upload, taken)
 
     async def _check_open(self, upload: Upload, name: ProjectName) -> None:
         """A protected name, or a project that is archived or quarantined (PEP 792), takes no uploads."""
@@ -107,10 +127,10 @@ class Publisher:
             return taken
         raise NameTaken("Validation failed: File name has already been taken")
 
-    async def _read_archive(self, upload: Upload, claimed: Claimed) -> ArchiveMetadata:
+    async def _read_archive(self, upload: Upload, filename: Filename, kind: Kind) -> ArchiveMetadata:
         def read() -> ArchiveMetadata:
             with upload.part.reader() as file:
-                return read_archive(file, claimed.filename, claimed.kind)
+                return read_archive(file, filename, kind)
 
         try:
             return await asyncio.to_thread(read)

@@ -145,6 +145,15 @@ class UpstreamPages:
                 return await self._flights.run(key, lambda: self._refresh(key, page))
         assert_never(plan)
 
+    async def get_last(self, upstream: str, name: ProjectName) -> Seen:
+        """As `get`; where the upstream is in trouble, the last good page stands in however old it is."""
+        try:
+            return await self.get(upstream, name)
+        except UpstreamTrouble:
+            if (page := await self._find(_Key(upstream, name))) is None:
+                raise
+            return self._stale(page, "stale-if-error")
+
     async def learn(self, upstream: str, name: ProjectName, wheel: Sha256, metadata: Sha256) -> None:
         """Note what a wheel's core metadata is, and show it on the page from now on."""
         key = _Key(upstream, name)
@@ -229,7 +238,8 @@ class UpstreamPages:
             logger.warning("cannot keep the page of %s: %s", key.name, error)
 
     async def _confirm(self, key: _Key, page: CachedPage, now: datetime) -> CachedPage:
-        confirmed = CachedPage(replace(page.entry, checked_at=now), page.core_metadata, page.serial)
+        current = self._memory.get(key, page)  # what was learnt of its wheels meanwhile stays
+        confirmed = CachedPage(replace(page.entry, checked_at=now), current.core_metadata, current.serial)
         self._remember(key, confirmed)
         try:
             await self._store.confirm_page(key.upstream, key.name, now)

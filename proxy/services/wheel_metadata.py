@@ -10,7 +10,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from proxy.core.errors import InvalidUpload, NotFound, SidecarError, UpstreamBroken
+from proxy.core.errors import InvalidUpload, NotFound, SidecarError, StorageTrouble, UpstreamBroken
 from proxy.core.names import Filename
 from proxy.core.ranges import ByteRange
 from proxy.core.wheel_metadata import MAX_WINDOWS, TAIL, Missing, Windows, read_wheel_metadata
@@ -89,7 +89,10 @@ class WheelMetadata:
             with stored.path.open("rb", buffering=0) as file:
                 return read_wheel_metadata(file, Filename(wheel.file.filename))
 
-        return await asyncio.to_thread(read)
+        try:
+            return await asyncio.to_thread(read)
+        except OSError as error:  # as where it was evicted a moment ago
+            raise StorageTrouble("the data directory cannot be read") from error
 
     async def _read_by_ranges(self, wheel: UpstreamFile) -> bytes:
         size = wheel.file.size or await self._upstreams[wheel.upstream].fetch_size(wheel.file.url)
@@ -123,6 +126,6 @@ class WheelMetadata:
             await part.write(metadata)
             blob = await part.commit()
         finally:
-            await part.close()
+            await asyncio.shield(part.close())  # also where this flight is being ended
         await self._store.record_cached(blob.sha256, blob.size, self._clock.now())
         return blob

@@ -15,42 +15,31 @@ from proxy.sqlite.local import local_file
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from proxy.core.local import LocalFile
     from proxy.core.releases import Page, ReleaseQuery
     from proxy.sqlite.database import Transaction
 
-_STATUS: Final = f"""
-    CASE WHEN EXISTS (
-      SELECT 1 FROM project_status
-      WHERE project_status.name = releases.name AND project_status.project_id = releases.project_id
-        AND project_status.status = '{ReleaseStatus.DEPRECATED}'
-    ) THEN '{ReleaseStatus.DEPRECATED}' ELSE '{ReleaseStatus.DEFAULT}' END
+_MATCHING: Final = """
+    FROM json_each(:projects) AS held CROSS JOIN local_releases ON project_id = held.value
+    WHERE (:version IS NULL OR raw_version = :version)
+      AND (:status IS NULL OR status = :status)
+      AND NOT EXISTS (SELECT 1 FROM json_each(:words) AS word WHERE instr(name, word.value) = 0)
 """
 
-_MATCHING: Final = f"""
-    FROM json_each(:projects) AS held CROSS JOIN releases ON releases.project_id = held.value
-    WHERE (:version IS NULL OR raw_version = :version)
-      AND (:status IS NULL OR {_STATUS} = :status)
-      AND NOT EXISTS (SELECT 1 FROM json_each(:words) AS word WHERE instr(releases.name, word.value) = 0)
-"""  # noqa: S608  (nothing of it comes from outside)
+_COUNT: Final = "SELECT count(*)" + _MATCHING
 
 _KEYS: Final[Mapping[ReleaseOrder, str]] = {
     ReleaseOrder.CREATED_AT: "created_at",
-    ReleaseOrder.NAME: "raw_name COLLATE NOCASE",
+    ReleaseOrder.NAME: "name",
     ReleaseOrder.VERSION: "raw_version",
     ReleaseOrder.TYPE: "0",  # all are of one type
     ReleaseOrder.PROJECT_PATH: "held.key",
 }
 
-_RELEASE: Final = f"""
-    SELECT releases.*, {_STATUS} AS status, last_downloaded_at
-    FROM releases LEFT JOIN release_downloads ON release_downloads.release_id = releases.id
-"""
-
-_FIND: Final = f"{_RELEASE} WHERE id = ? AND project_id = ?"
+_FIND: Final = "SELECT * FROM local_releases WHERE id = ? AND project_id = ?"
 
 _VERSIONS: Final = "SELECT id, raw_version, created_at FROM releases WHERE project_id = ? AND name = ? ORDER BY id"
 
@@ -86,12 +75,12 @@ _HELD: Final = """
 class SqliteReleases(Tables):
     """ReleaseStore."""
 
-    async def list_releases(self, query: ReleaseQuery, page: Page) -> list[Release]:
-        parameters = {**_parameters(query), "limit": page.size, "offset": page.offset}
+    async def list_releases(self, projects: Sequence[int], query: ReleaseQuery, page: Page) -> list[Release]:
+        parameters = {**_parameters(projects, query), "limit": page.size, "offset": page.offset}
         return [_release(row) for row in await self._database.read(_list(query), parameters)]
 
-    async def count_releases(self, query: ReleaseQuery) -> int:
-        [(count,)] = await self._database.read(f"SELECT count(*) {_MATCHING}", _parameters(query))
+    async def count_releases(self, projects: Sequence[int], query: ReleaseQuery) -> int:
+        [(count,)] = await self._database.read(_COUNT, _parameters(projects, query))
         return int(count)
 
     async def find_release(self, project_id: int, release: int) -> Release | None:
@@ -142,18 +131,19 @@ async def _claim(transaction: Transaction, root: int, names: Collection[str]) ->
 def _list(query: ReleaseQuery) -> str:
     """The statement for a page: which releases is found out in the index alone, then their rows are read."""
     direction = "DESC" if query.descending else "ASC"
-    order = f"{_KEYS[query.order]} {direction}, releases.id {direction}"
+    order = f"{_KEYS[query.order]} {direction}, local_releases.id {direction}"
     return f"""
-        WITH page (page_id, place) AS (
-          SELECT releases.id, row_number() OVER (ORDER BY {order}) {_MATCHING} ORDER BY 2 LIMIT :limit OFFSET :offset
+        WITH page (release_id, place) AS (
+          SELECT local_releases.id, row_number() OVER (ORDER BY {order}) {_MATCHING}
+          ORDER BY 2 LIMIT :limit OFFSET :offset
         )
-        {_RELEASE} JOIN page ON page_id = releases.id ORDER BY place
-    """
+        SELECT local_releases.* FROM page CROSS JOIN local_releases ON id = release_id ORDER BY place
+    """  # noqa: S608  (nothing of it comes from outside)
 
 
-def _parameters(query: ReleaseQuery) -> dict[str, object]:
+def _parameters(projects: Sequence[int], query: ReleaseQuery) -> dict[str, object]:
     return {
-        "projects": from_ids(query.projects),
+        "projects": from_ids(projects),
         "words": json.dumps(query.words),
         "version": query.version,
         "status": query.status,

@@ -12,6 +12,7 @@ from proxy.sqlite.database import open_database
 from proxy.sqlite.local import SqliteLocal
 from proxy.sqlite.pages import SqlitePages
 from proxy.sqlite.releases import SqliteReleases
+from proxy.sqlite.tokens import SqliteTokens
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,7 +28,7 @@ _COUNT: Final = """
 """
 
 
-class SqliteStore(SqlitePages, SqliteCoreMetadata, SqliteLocal, SqliteReleases, SqliteCache):
+class SqliteStore(SqlitePages, SqliteCoreMetadata, SqliteLocal, SqliteReleases, SqliteCache, SqliteTokens):
     """Each aggregate has its class and module; all share one database."""
 
     async def probe(self) -> None:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from proxy.web import files, ops, scopes, simple, upload
+from proxy.web import files, ops, packages_api, scopes, simple, upload
 from proxy.web.middleware import MIDDLEWARES, add_request_id
+from proxy.web.server_log import leave_requests_out
 from proxy.web.site import CURRENT, Current
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ _GROUP = "/api/v4/groups/{id}/-/packages/pypi"
 
 def build_app() -> web.Application:
     """The application; it serves once `app[CURRENT]` has a site."""
+    leave_requests_out()
     app = web.Application(middlewares=MIDDLEWARES)
     app[CURRENT] = Current()
     app.on_response_prepare.append(add_request_id)
@@ -31,6 +33,7 @@ def build_app() -> web.Application:
             web.post(f"{_PROJECT}/authorize", upload.authorize(scopes.project)),
             *_upload("/legacy", scopes.short_project),
             web.post("/", upload.upload(scopes.short_project)),
+            *packages_api.routes(),
             web.get("/-/health", ops.alive),
             web.get("/-/liveness", ops.alive),
             web.get("/-/readiness", ops.ready),

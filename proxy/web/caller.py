@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from proxy.web.credentials import principal_of
+from proxy.core.access import anonymous
+from proxy.web.credentials import anonymous_may
+from proxy.web.site import IDENTITY
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -14,8 +15,11 @@ if TYPE_CHECKING:
 
 
 def caller_of(request: web.Request) -> Principal:
-    """Who asks; raises Unauthorized where credentials were given that can only be meant wrong."""
-    return principal_of(request, datetime.now(UTC))
+    """Who asks; raises Unauthorized for credentials that are wrong whatever is asked for."""
+    identity = request[IDENTITY]
+    if identity.refusal is not None:
+        raise identity.refusal
+    return identity.principal or anonymous(anonymous_may(request))
 
 
 def privately(caller: Principal, directives: str) -> str:

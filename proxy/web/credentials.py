@@ -1,48 +1,40 @@
-"""Who a request comes from: GitLab's forms of credentials, and what an anonymous caller is here."""
+"""What a request bears: credentials in all of GitLab's forms, or what may stand in for them."""
 
 from __future__ import annotations
 
 import base64
-import binascii
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from proxy.core.access import Anonymous, Kind, Principal, anonymous
-from proxy.core.errors import Forbidden, Unauthorized
-from proxy.core.hosts import is_loopback
-from proxy.web.site import SITE, AccessRules
+from proxy.core.access import Anonymous
+from proxy.core.credentials import Basic, Credentials
+from proxy.core.errors import Forbidden
+from proxy.core.hosts import is_address, is_loopback
+from proxy.web.site import SITE
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from aiohttp import web
 
-JOB_USERNAME = "gitlab-ci-token"
-_PROXIED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Via")
+_NONE = Basic("", "")
 
 
-class Credentials(NamedTuple):
-    """A secret and the Basic user name it came with (None for the other forms)."""
+def read_credentials(request: web.Request) -> Credentials:
+    """What the request bears, in each of GitLab's forms."""
+    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+    return Credentials(
+        basic=_basic(value) if scheme.lower() == "basic" else _NONE,
+        bearer=value.strip() if scheme.lower() == "bearer" else "",
+        private=request.query.get("private_token", "") or request.headers.get("PRIVATE-TOKEN", ""),
+        deploy=request.headers.get("Deploy-Token", ""),
+    )
 
-    secret: str
-    username: str | None = None
 
-
-def principal_of(request: web.Request, now: datetime) -> Principal:
-    """The caller; raises Unauthorized for a wrong job token and for an expired token.
-
-    A Basic login that is not known counts as anonymous, as in GitLab.
-    """
+def anonymous_may(request: web.Request) -> Anonymous:
+    """What the caller may do without credentials."""
     site = request[SITE]
-    credentials = _credentials(request)
-    if credentials is not None:
-        token = site.tokens.find(credentials.secret)
-        if token is not None and not token.valid_at(now):
-            raise Unauthorized("401 Unauthorized")
-        if token is not None and _fits(token.principal, credentials):
-            return token.principal
-        if credentials.username == JOB_USERNAME:
-            raise Unauthorized("401 Unauthorized")
-    return anonymous(_anonymous_may(request, site.access))
+    if site.access.anonymous is not None:
+        return site.access.anonymous
+    is_open = site.access.open_to_this_machine and not site.tokens.ever_known and not _proxied(request)
+    return Anonymous.PUBLISH if is_open else Anonymous.READ
 
 
 def check_no_browser(request: web.Request) -> None:
@@ -51,48 +43,40 @@ def check_no_browser(request: web.Request) -> None:
     While anybody on this machine may publish, the `Host` is checked as well: a page may reach a loopback server under
     a name of its own by rebinding it.
     """
-    if "Origin" in request.headers or request.headers.get("Sec-Fetch-Site", "none") != "none":
-        raise Forbidden("403 Forbidden - browsers cannot publish; use twine or uv")
-    rules = request[SITE].access
-    if _anonymous_may(request, rules) is not Anonymous.PUBLISH:
+    if _is_from_elsewhere(request):
+        raise Forbidden("403 Forbidden - web pages of other sites cannot write here; use twine or uv")
+    if anonymous_may(request) is not Anonymous.PUBLISH:
         return
-    host = _host_name(request.host)
-    if not (is_loopback(host) or host in rules.hosts):
+    host, rules = _host_name(request.host), request[SITE].access
+    if not (is_loopback(host) or host in rules.hosts or (rules.any_address and is_address(host))):
         raise Forbidden("403 Forbidden - this server takes anonymous uploads under a loopback name only")
 
 
-def _fits(principal: Principal, credentials: Credentials) -> bool:
-    """A job token is accepted as Basic with exactly its user name, or in a header; others with any user name."""
-    if principal.kind is Kind.JOB:
-        return credentials.username in {None, JOB_USERNAME}
-    return credentials.username != JOB_USERNAME
+def _is_from_elsewhere(request: web.Request) -> bool:
+    """Browsers tell which site began a request (Fetch Metadata, RFC 6454); other clients say nothing."""
+    origin = request.headers.get("Origin")
+    same_origin = origin is None or origin.partition("://")[2] == request.host
+    return not same_origin or request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}
 
 
-def _credentials(request: web.Request) -> Credentials | None:
-    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "basic":
-        return _basic(value)
-    if scheme.lower() == "bearer" and value:
-        return Credentials(value.strip())
-    for header in ("PRIVATE-TOKEN", "Deploy-Token"):
-        if secret := request.headers.get(header):
-            return Credentials(secret)
-    return None
-
-
-def _basic(value: str) -> Credentials | None:
+def _basic(value: str) -> Basic:
+    """RFC 7617, in UTF-8 or, as `requests` sends it, in Latin-1; what cannot be read is none."""
     try:
-        username, colon, password = base64.b64decode(value, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        return None
-    return Credentials(password, username) if colon else None
+        decoded = base64.b64decode(value, validate=True)
+    except ValueError:
+        return _NONE
+    try:
+        text = decoded.decode()
+    except UnicodeDecodeError:
+        text = decoded.decode("latin-1")
+    username, _, password = text.partition(":")
+    return Basic(username, password)
 
 
-def _anonymous_may(request: web.Request, rules: AccessRules) -> Anonymous:
-    if rules.anonymous is not None:
-        return rules.anonymous
-    proxied = any(header in request.headers for header in _PROXIED)
-    return Anonymous.PUBLISH if rules.open_to_this_machine and not proxied else Anonymous.READ
+def _proxied(request: web.Request) -> bool:
+    """Whether something passed the request on, so that its connection says nothing of where it began."""
+    names = {name.lower() for name in request.headers}
+    return bool(names & {"forwarded", "via"}) or any(name.startswith("x-forwarded-") for name in names)
 
 
 def _host_name(host: str) -> str:

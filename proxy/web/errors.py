@@ -12,6 +12,7 @@ from aiohttp import web
 
 from proxy.core import errors
 from proxy.core.negotiate import prefers_html
+from proxy.core.policy import Rule
 from proxy.core.ranges import Unsatisfiable
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ STATUS: Mapping[type[errors.SidecarError], HTTPStatus] = {
     Unsatisfiable: HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
     errors.Gone: HTTPStatus.GONE,
     errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
+    errors.TooManyGuesses: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Forbidden: HTTPStatus.FORBIDDEN,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.UpstreamTrouble: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -36,6 +38,8 @@ STATUS: Mapping[type[errors.SidecarError], HTTPStatus] = {
 REALM = 'Basic realm="GitLab Packages Registry"'
 RETRY_AFTER = "5"
 """Seconds, as long as stale pages are served before an upstream is asked again."""
+_UNTOLD = {"", Rule.ACCESS, Rule.LOCAL}
+"""Rules that would tell of what the caller may not know of: a private group, a name that it holds."""
 _MAX_REASON = 200
 _UNFIT_FOR_REASON = re.compile(r"[^\x20-\x7e]+")
 _PAGE = "<!DOCTYPE html>\n<html lang=en><title>{0}</title><p>{0}</p></html>\n"
@@ -55,7 +59,9 @@ def answer(request: web.Request, error: errors.SidecarError) -> web.Response:
         response.headers["WWW-Authenticate"] = REALM
     if isinstance(error, errors.UpstreamTrouble):
         response.headers["Retry-After"] = RETRY_AFTER
-    if isinstance(error, errors.Refused) and error.rule:
+    if isinstance(error, errors.TooManyGuesses):
+        response.headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, errors.Refused) and error.rule not in _UNTOLD:
         response.headers["X-Index-Decision"] = error.rule
     if isinstance(error, Unsatisfiable):
         response.headers["Content-Range"] = f"bytes */{error.size}"
@@ -81,9 +87,11 @@ def _message(status: HTTPStatus, error: errors.SidecarError) -> str:
 
 
 def _body(message: str, error: errors.SidecarError) -> Mapping[str, str]:
-    """GitLab says `error` instead of `message` for a form that lacks fields and for a token without the scope."""
-    if isinstance(error, errors.InvalidFields):
+    """GitLab says `error` instead of `message` for fields, for parameters and for a known token that will not do."""
+    if isinstance(error, errors.InvalidFields | errors.InvalidParameters):
         return {"error": error.message}
     if isinstance(error, errors.LacksScope):
         return {"error": "insufficient_scope", "error_description": error.message, "scope": "api read_api"}
+    if isinstance(error, errors.InvalidToken):
+        return {"error": "invalid_token", "error_description": error.message}
     return {"message": message}

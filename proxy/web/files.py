@@ -10,7 +10,7 @@ from proxy.core.digests import Sha256, parse_sha256, sha256_of
 from proxy.core.errors import InvalidInput, NotFound
 from proxy.core.names import Filename, parse_filename
 from proxy.core.provenance import CONTENT_TYPE
-from proxy.services.files import FILE_NOT_FOUND
+from proxy.services.files import FILE_NOT_FOUND, Stored
 from proxy.web.caller import caller_of, privately
 from proxy.web.conditional import not_modified
 from proxy.web.sending import send
@@ -19,6 +19,7 @@ from proxy.web.site import SITE
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from proxy.services.files import Found
     from proxy.web.scopes import FindScope
 
 
@@ -34,7 +35,9 @@ def file(find_scope: FindScope) -> Callable[[web.Request], Awaitable[web.StreamR
 
     async def handle(request: web.Request) -> web.StreamResponse:
         scope, caller, named = find_scope(request), caller_of(request), _parse(request)
-        return await send(request, caller, await request[SITE].files.find(caller, scope, *named))
+        found = await request[SITE].files.find(caller, scope, *named)
+        _note_download(request, found)
+        return await send(request, caller, found)
 
     return handle
 
@@ -66,6 +69,11 @@ def provenance(find_scope: FindScope) -> Callable[[web.Request], Awaitable[web.S
         return web.Response(body=body, headers=headers, content_type=CONTENT_TYPE)
 
     return handle
+
+
+def _note_download(request: web.Request, found: Found) -> None:
+    if request.method == "GET" and isinstance(found, Stored) and found.release is not None:
+        request[SITE].download_times.note(found.release)
 
 
 def _parse(request: web.Request) -> _Named:

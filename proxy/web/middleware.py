@@ -11,6 +11,7 @@ from aiohttp import web
 
 from proxy.core.errors import SidecarError
 from proxy.web import errors
+from proxy.web.identity import know_caller
 from proxy.web.site import BROKEN_OFF, CURRENT, SITE
 
 if TYPE_CHECKING:
@@ -55,7 +56,10 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     try:
         return await handler(request)
     except SidecarError as error:
-        return errors.answer(request, error)
+        response = errors.answer(request, error)
+        if response.status >= 500:
+            logger.warning("request %s: %s%s", request[REQUEST_ID], error, _caused_by(error))
+        return response
     except web.HTTPException as error:
         return _route_error(request, error)
     except ConnectionError:  # the client left while it was being heard; nobody is there to answer
@@ -66,8 +70,12 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return errors.respond(request, 500, "500 Internal Server Error")
 
 
-MIDDLEWARES: tuple[Middleware, ...] = (log_access, answer_errors)
+MIDDLEWARES: tuple[Middleware, ...] = (log_access, answer_errors, know_caller)
 """The outermost first."""
+
+
+def _caused_by(error: SidecarError) -> str:
+    return f" ({error.__cause__!r})" if error.__cause__ else ""
 
 
 def _route_error(request: web.Request, error: web.HTTPException) -> web.Response:

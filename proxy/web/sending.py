@@ -82,12 +82,12 @@ async def _send_cold(request: web.Request, caller: Principal, cold: Cold) -> web
             if isinstance(part, Blob):
                 return await _send_blob(request, caller, part, cache_status.HIT)
             return await _relay(request, _begin(headers, wanted, size), part)
-    fetched = await files.fetch(cold)
-    if isinstance(fetched, Blob):
-        return await _send_blob(request, caller, fetched, cache_status.HIT)
-    headers = _headers(caller, cold.file.file.sha256, cache_status.STORED)
-    wanted = wanted if fetched.length == size else None
-    return await _relay(request, _begin(headers, wanted, fetched.length), fetched.follow())
+    async with files.fetch(cold) as fetched:
+        if isinstance(fetched, Blob):
+            return await _send_blob(request, caller, fetched, cache_status.HIT)
+        headers = _headers(caller, cold.file.file.sha256, cache_status.STORED)
+        wanted = wanted if fetched.length == size else None
+        return await _relay(request, _begin(headers, wanted, fetched.length), fetched.follow())
 
 
 async def _relay(

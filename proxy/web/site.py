@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from proxy.core.credentials import Identity
+
 if TYPE_CHECKING:
     from proxy.core.access import Anonymous
+    from proxy.core.addresses import Network
     from proxy.core.policy import Scope
     from proxy.core.registry import Project, Registry
     from proxy.ports import BlobStore, MetadataStore
+    from proxy.services.download_times import DownloadTimes
     from proxy.services.files import Files
+    from proxy.services.guesses import Guesses
+    from proxy.services.packages import Packages
     from proxy.services.pages import Pages
     from proxy.services.publish import Publisher
     from proxy.services.tokens import Tokens
@@ -22,14 +28,15 @@ if TYPE_CHECKING:
 class AccessRules:
     """What an anonymous caller may do. `anonymous` None means unset: open to this machine, reading for all others.
 
-    `open_to_this_machine` holds while the server is bound to loopback, stands behind nothing that the config names,
-    and its data directory has never known a token. `hosts` are the names a browser may use for a server that anybody
-    may publish to, besides those of loopback.
+    `open_to_this_machine`: the server is bound to loopback and stands behind nothing that the config names; it counts
+    until the data directory has known a token. `hosts` are the names by which a server may be called that anybody
+    may publish to, besides those of loopback; `any_address` adds every IP address, for one that is bound to all.
     """
 
     anonymous: Anonymous | None
     open_to_this_machine: bool
     hosts: frozenset[str] = frozenset()
+    any_address: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +49,14 @@ class Site:
     external_url: str
     access_log: bool
     access: AccessRules
+    trusted_proxies: tuple[Network, ...]
     tokens: Tokens
+    guesses: Guesses
     pages: Pages
     files: Files
     publisher: Publisher
+    packages: Packages
+    download_times: DownloadTimes
     store: MetadataStore
     blobs: BlobStore
 
@@ -71,3 +82,5 @@ BROKEN_OFF = web.RequestKey("broken_off", bool)
 """Set where the answer was begun and could not be finished."""
 SITE = web.RequestKey("site", Site)
 """The site of one request, the same from its first to its last line."""
+IDENTITY = web.RequestKey("identity", Identity)
+"""Whom the credentials of one request were recognised as."""

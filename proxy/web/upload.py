@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http import HttpProcessingError
 
 from proxy.core.errors import InvalidUpload
 from proxy.core.upload import UploadForm
@@ -47,7 +48,8 @@ def authorize(find_project: FindProject) -> Callable[[web.Request], Awaitable[we
 
     async def handle(request: web.Request) -> web.StreamResponse:
         check_no_browser(request)
-        request[SITE].publisher.authorize(caller_of(request), find_project(request))
+        project = find_project(request)
+        request[SITE].publisher.authorize(caller_of(request), project)
         return web.json_response({})
 
     return handle
@@ -59,7 +61,7 @@ async def _read_form(request: web.Request, received: Upload) -> UploadForm:
         raise InvalidUpload("the body must be multipart/form-data")
     try:
         return await _FormReader(received).read(await request.multipart())
-    except (ValueError, AssertionError, LookupError, web.RequestPayloadError) as error:
+    except (ValueError, AssertionError, LookupError, HttpProcessingError, web.RequestPayloadError) as error:
         raise InvalidUpload("the form is malformed") from error
 
 

@@ -54,10 +54,13 @@ def open_and_probe(path: Path) -> None:
 
 
 def scramble(path: Path) -> None:
-    """Overwrite all but the first page, which holds the header and the schema."""
+    """Overwrite the first page of each table and index; the schema that names them stays whole."""
+    with raw(path) as connection:
+        roots = connection.execute("SELECT rootpage FROM sqlite_schema WHERE rootpage > 0").fetchall()
     with path.open("r+b") as file:
-        file.seek(4096)
-        file.write(os.urandom(path.stat().st_size - 4096))
+        for (root,) in roots:
+            file.seek((root - 1) * 4096)
+            file.write(os.urandom(4096))
 
 
 async def longest_pause(task: asyncio.Task[object]) -> float:

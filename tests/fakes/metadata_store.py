@@ -15,6 +15,8 @@ from proxy.core.errors import NameTaken, StorageTrouble
 from proxy.core.local import LocalFile, NewFile
 from proxy.core.model import PageEntry, ProjectStatus, Status
 from proxy.core.policy import LocalFacts
+from tests.fakes.releases import MemoryReleases
+from tests.fakes.tokens import MemoryTokens
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -32,17 +34,14 @@ class CachedBlob(NamedTuple):
     used_at: datetime
 
 
-class MemoryMetadataStore:
+class MemoryMetadataStore(MemoryTokens, MemoryReleases):
     def __init__(self) -> None:
+        super().__init__()
         self.trouble: StorageTrouble | None = None
         self.pages: dict[tuple[str, ProjectName], PageEntry] = {}
-        self.files: list[LocalFile] = []
         self.uploads: dict[int, NewFile] = {}  # by file id
-        self.claims: set[tuple[int, ProjectName]] = set()
-        self.statuses: dict[tuple[int, ProjectName], ProjectStatus] = {}
         self.core_metadata: dict[tuple[str, ProjectName], dict[Sha256, Sha256]] = {}
         self.cached: dict[Sha256, CachedBlob] = {}
-        self._releases: dict[tuple[int, str, str], int] = {}
 
     async def probe(self) -> None:
         await self._turn()
@@ -81,9 +80,7 @@ class MemoryMetadataStore:
         await self._turn()
         if any((one.project_id, one.filename) == (file.project_id, file.filename) for one in self.files):
             raise NameTaken("Validation failed: File name has already been taken")
-        release = (file.project_id, file.raw_name, file.version)
-        release_id = self._releases.setdefault(release, len(self._releases) + 1)
-        published = _published(file, len(self.files) + 1, release_id, now)
+        published = _published(file, len(self.uploads) + 1, self.keep_release(file, now), now)
         self.files.append(published)
         self.uploads[published.id] = file
         self.claims.add((root, file.name))
@@ -108,8 +105,7 @@ class MemoryMetadataStore:
 
     async def find_attestations(self, file: int) -> str | None:
         await self._turn()
-        upload = self.uploads.get(file)
-        return upload.attestations if upload else None
+        return next((self.uploads[file].attestations for held in self.files if held.id == file), None)
 
     async def save_status(self, project_id: int, name: ProjectName, status: ProjectStatus) -> None:
         await self._turn()

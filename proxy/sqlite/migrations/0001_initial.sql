@@ -62,6 +62,22 @@ CREATE TABLE release_downloads (
   last_downloaded_at INTEGER NOT NULL
 ) STRICT;
 
+-- A release as lists show it. Subqueries rather than joins: what a statement does not ask for is not looked up.
+CREATE VIEW local_releases AS
+SELECT
+  releases.*,
+  CASE
+    WHEN EXISTS (
+      SELECT 1 FROM project_status
+      WHERE project_status.name = releases.name
+        AND project_status.project_id = releases.project_id
+        AND project_status.status = 'deprecated'
+    ) THEN 'deprecated'
+    ELSE 'default'
+  END AS status,
+  (SELECT last_downloaded_at FROM release_downloads WHERE release_id = releases.id) AS last_downloaded_at
+FROM releases;
+
 -- Names that a top-level group holds or once held. A claim outlives its files.
 CREATE TABLE claims (
   root_id INTEGER NOT NULL,
@@ -111,6 +127,27 @@ CREATE TABLE cached_blobs (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX cached_blobs_by_use ON cached_blobs (used_at);
+
+-- Tokens made by command; the config file's are not here. A revoked one stays, and gives its name free.
+CREATE TABLE tokens (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL CHECK (name <> ''),
+  kind TEXT NOT NULL CHECK (kind IN ('personal', 'deploy', 'job')),
+  username TEXT NOT NULL,
+  sha256 TEXT NOT NULL UNIQUE CHECK (length(sha256) = 64),
+  scopes TEXT NOT NULL CHECK (json_type(scopes) = 'array'),
+  access TEXT NOT NULL CHECK (json_type(access) = 'object'), -- path to role
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER,
+  revoked_at INTEGER
+) STRICT;
+
+CREATE UNIQUE INDEX tokens_by_name ON tokens (name) WHERE revoked_at IS NULL;
+
+-- One row from the day on that there was a token, here or in the config: callers without one no longer publish unasked.
+CREATE TABLE known_tokens (
+  id INTEGER PRIMARY KEY CHECK (id = 1)
+) STRICT;
 
 -- One row, counted up by each probe.
 CREATE TABLE probes (

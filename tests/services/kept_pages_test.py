@@ -1,0 +1,204 @@
+"""Where cached pages are kept, within which bounds, and what changes them from outside."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+from msgspec import structs
+
+from proxy.core.digests import sha256_of
+from proxy.core.errors import StorageFull, UpstreamBroken, UpstreamTrouble
+from proxy.core.freshness import CacheRules
+from proxy.core.names import ProjectName
+from proxy.services import upstream_pages
+from tests.builders import build_wheel
+from tests.fakes.gate import Gate
+from tests.services.house import DEMO
+
+if TYPE_CHECKING:
+    from proxy.core.model import File
+    from proxy.services.upstream_pages import CachedPage
+    from tests.services.house import House, MakeHouse
+
+DOWN = UpstreamTrouble("the upstream pypi cannot be reached")
+BROKEN = UpstreamBroken("the upstream pypi sent no page")
+WHEEL = build_wheel("demo", "1.0")
+NEXT = build_wheel("demo", "2.0")
+TTL_MINUTES = 10  # of CacheRules() and of the documented defaults
+STALE_DAYS = 30
+
+
+@pytest.fixture(autouse=True)
+def demo(house: House) -> File:
+    """The upstream has one file of demo."""
+    return house.pypi.add("demo", WHEEL)
+
+
+async def ask(house: House, name: ProjectName = DEMO) -> tuple[list[str], str]:
+    """The file names of a page that is there, and how it was come by."""
+    seen = await house.upstream_pages.get("pypi", name)
+    assert seen.page is not None
+    return [file.filename for file in seen.page.files], seen.status.parameters
+
+
+async def page_of(house: House, name: ProjectName = DEMO) -> CachedPage:
+    page = (await house.upstream_pages.get("pypi", name)).page
+    assert page is not None
+    return page
+
+
+class TestConfigure:
+    async def test_other_rules_hold_for_what_is_cached(self, house: House) -> None:
+        await ask(house)
+        house.clock.advance(minutes=1)
+        house.upstream_pages.configure(CacheRules(page_ttl=timedelta(minutes=1)))
+        assert (await ask(house))[1] == "fwd=stale"
+        house.upstream_pages.configure(CacheRules(offline=True))
+        house.clock.advance(days=1)
+        assert (await ask(house))[1] == "hit; detail=offline"
+
+    async def test_a_new_client_of_an_upstream_is_used(self, house: House) -> None:
+        await ask(house)
+        house.upstreams["pypi"] = type(house.pypi)("pypi")
+        house.pypi.add("demo", NEXT)
+        house.clock.advance(minutes=TTL_MINUTES)
+        assert (await ask(house))[0] == [NEXT.filename]
+
+    async def test_when_other_hosts_may_be_linked_a_page_is_fetched_whole(self, house: House) -> None:
+        before = await page_of(house)
+        house.pypi.links += " files.example:443"
+        house.clock.advance(minutes=TTL_MINUTES)
+        after = await house.upstream_pages.get("pypi", DEMO)
+        assert house.pypi.asked[-1].validators is None
+        assert after.status.parameters == "fwd=stale; stored"
+        assert after.page is not None
+        assert (before.entry.links, after.page.entry.links) == ("https pypi.example:443", house.pypi.links)
+        house.clock.advance(minutes=TTL_MINUTES)
+        assert (await ask(house))[1] == "fwd=stale"
+
+
+class TestStorage:
+    async def test_pages_survive_a_restart(self, make_house: MakeHouse, house: House) -> None:
+        await ask(house)
+        restarted = await make_house(upstreams=[house.pypi], store=house.store, clock=house.clock)
+        house.clock.advance(seconds=100)
+        assert await ask(restarted) == ([WHEEL.filename], "hit; ttl=500")
+        assert house.pypi.count() == 1
+
+    async def test_without_storage_pages_are_answered_all_the_same(self, house: House) -> None:
+        house.store.trouble = StorageFull("no space left")
+        assert (await ask(house))[1] == "fwd=miss; stored"
+        assert (await ask(house))[1] == "hit; ttl=600"
+        house.clock.advance(minutes=TTL_MINUTES)
+        assert (await ask(house))[1] == "fwd=stale"
+        house.pypi.remove("demo")
+        house.clock.advance(minutes=TTL_MINUTES)
+        assert (await house.upstream_pages.get("pypi", DEMO)).page is None
+        assert house.store.pages == {}
+
+    async def test_a_full_disk_keeps_the_old_page_in_the_store(self, house: House) -> None:
+        await ask(house)
+        house.pypi.add("demo", NEXT)
+        house.clock.advance(minutes=TTL_MINUTES)
+        house.store.trouble = StorageFull("no space left")
+        assert (await ask(house))[0] == [WHEEL.filename, NEXT.filename]
+        house.store.trouble = None
+        assert len(house.store.pages["pypi", DEMO].detail.files) == 1
+
+
+class TestMemory:
+    @pytest.fixture
+    async def small(self, make_house: MakeHouse, monkeypatch: pytest.MonkeyPatch) -> House:
+        """Memory for seven: pages count one, and one for each file."""
+        monkeypatch.setattr(upstream_pages, "MAX_FILES_IN_MEMORY", 7)
+        house = await make_house()
+        for name, files in {"a": 2, "b": 2, "c": 2, "large": 7}.items():
+            for version in range(files):
+                house.pypi.add(name, build_wheel(name, str(version)))
+        return house
+
+    async def is_read_from_the_store(self, house: House, name: str) -> bool:
+        """Whether the next request for the page needs the store."""
+        held, house.store.pages = house.store.pages, {}
+        asked = house.pypi.count()
+        await ask(house, ProjectName(name))
+        house.store.pages = held
+        return house.pypi.count() > asked
+
+    async def test_the_least_recently_used_page_is_left_to_the_store(self, small: House) -> None:
+        for name in ("a", "b", "a", "c"):
+            await ask(small, ProjectName(name))
+        assert small.pypi.count() == 3
+        assert [await self.is_read_from_the_store(small, name) for name in ("a", "c", "b")] == [False, False, True]
+
+    async def test_a_page_over_the_whole_bound_is_served_from_the_store(self, small: House) -> None:
+        assert len((await ask(small, ProjectName("large")))[0]) == 7
+        await ask(small, ProjectName("large"))
+        assert small.pypi.count() == 1
+        assert await self.is_read_from_the_store(small, "large")
+
+
+class TestCoreMetadata:
+    """What was read out of wheels shows on their page."""
+
+    READ = sha256_of(b"metadata")
+
+    @pytest.fixture
+    def demo(self, house: House) -> File:
+        return house.pypi.add("demo", WHEEL, offers_metadata=False)
+
+    async def shown(self, house: House) -> object:
+        return [file.core_metadata for file in (await page_of(house)).files]
+
+    async def test_what_is_learnt_is_shown_at_once_and_after_a_restart(
+        self, make_house: MakeHouse, house: House, demo: File
+    ) -> None:
+        before = await page_of(house)
+        assert await self.shown(house) == [False]
+        await house.upstream_pages.learn("pypi", DEMO, demo.sha256, self.READ)
+        assert await self.shown(house) == [{"sha256": self.READ}]
+        assert (await page_of(house)).serial != before.serial, "what was rendered is another page now"
+        restarted = await make_house(upstreams=[house.pypi], store=house.store)
+        assert await self.shown(restarted) == [{"sha256": self.READ}]
+
+    async def test_it_outlives_a_change_of_the_page(self, house: House, demo: File) -> None:
+        await page_of(house)
+        await house.upstream_pages.learn("pypi", DEMO, demo.sha256, self.READ)
+        house.pypi.add("demo", NEXT, offers_metadata=False)
+        house.clock.advance(minutes=TTL_MINUTES)
+        assert await self.shown(house) == [{"sha256": self.READ}, False]
+
+    async def test_it_outlives_a_confirmation_that_was_under_way(self, house: House, demo: File) -> None:
+        await page_of(house)
+        house.clock.advance(minutes=TTL_MINUTES)
+        gate = house.pypi.page_gate = Gate()
+        asking = asyncio.create_task(page_of(house))
+        await gate.waiting()
+        await house.upstream_pages.learn("pypi", DEMO, demo.sha256, self.READ)
+        gate.open()
+        await asking
+        assert await self.shown(house) == [{"sha256": self.READ}]
+
+    async def test_what_the_upstream_promises_counts(self, house: House, demo: File) -> None:
+        house.pypi.list("demo", structs.replace(demo, core_metadata={"sha256": "0" * 64}))
+        await house.upstream_pages.learn("pypi", DEMO, demo.sha256, self.READ)
+        assert await self.shown(house) == [{"sha256": "0" * 64}]
+
+    @pytest.mark.parametrize("promise", [True, {"md5": "0" * 32}])
+    async def test_a_promise_without_a_sha256_is_shown_only_when_it_can_be_kept(
+        self, house: House, demo: File, promise: Literal[True] | dict[str, str]
+    ) -> None:
+        house.pypi.list("demo", structs.replace(demo, core_metadata=promise))
+        assert await self.shown(house) == [False]
+        await house.upstream_pages.learn("pypi", DEMO, demo.sha256, self.READ)
+        assert await self.shown(house) == [{"sha256": self.READ}]
+
+    async def test_without_storage_the_page_is_shown_without_it(self, house: House) -> None:
+        await page_of(house)
+        house.store.trouble = StorageFull("no space left")
+        house.pypi.add("demo", NEXT, offers_metadata=False)
+        house.clock.advance(minutes=TTL_MINUTES)
+        assert await self.shown(house) == [False, False]
