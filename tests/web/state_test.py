@@ -216,7 +216,9 @@ async def test_a_page_once_seen_is_served_stale_and_its_files_with_it(
     assert (await server.get(link(file))).body == file.data
 
 
-@pytest.mark.parametrize("fault", [Hang(), Hang(after=100), Drip(delay=0.2), Endless()], ids=["silent", "stuck", "dripping", "endless"])
+@pytest.mark.parametrize(
+    "fault", [Hang(), Hang(after=100), Drip(delay=0.2), Endless()], ids=["silent", "stuck", "drip", "endless"]
+)
 @pytest.mark.standard(67, 68)
 async def test_a_slow_upstream_is_given_up_in_time(make_server: MakeServer, index: FakeIndex, fault: Fault) -> None:
     server = await make_server(forwards_to(index, page_timeout='"1s"') + ALWAYS_ASK)
