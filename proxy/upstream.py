@@ -218,6 +218,8 @@ class HttpUpstream:
         try:
             async with asyncio.timeout(self._settings.page_timeout.total_seconds()):
                 response = await session.request(method, url, headers=headers, allow_redirects=False)
+        except aiohttp.ClientResponseError as error:
+            raise UpstreamBroken(f"the upstream {self.name} answers in a way that cannot be read") from error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise UpstreamTrouble(f"the upstream {self.name} cannot be reached") from error
         try:

@@ -72,6 +72,7 @@ def status(server: Server, secret: str) -> int:
 
 
 @pytest.mark.parametrize("client", ["twine", "uv"])
+@pytest.mark.standard(99)
 def test_a_client_publishes_and_installs_with_a_token_that_was_just_made(
     server: Server, config: Path, machine: Machine, tmp_path: Path, client: str
 ) -> None:

@@ -12,11 +12,17 @@ if TYPE_CHECKING:
     from proxy.core.ranges import ByteRange
     from proxy.core.registry import Upstream
     from proxy.upstream import HttpUpstream
+    from tests.fake_index import Fault
 
 DEMO = ProjectName("demo")
 PAGE = "/simple/demo/"
 JSON = "application/vnd.pypi.simple.v1+json"
 HTML = "application/vnd.pypi.simple.v1+html"
+
+
+def kind(fault: Fault) -> str:
+    """For ids of tests: the fault's own text may hold an address."""
+    return type(fault).__name__
 
 
 class Connect(Protocol):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from proxy import upstream as adapter
 from proxy.core.registry import Upstream
 from proxy.upstream import HttpUpstream
 from tests.fake_index import FakeIndex
@@ -25,6 +26,11 @@ def _nothing_is_left_open() -> Iterator[None]:
     """What was not closed warns when it is collected, and a warning is an error."""
     yield
     gc.collect()
+
+
+@pytest.fixture(autouse=True)
+def _short_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adapter, "RETRY_AFTER", 0.01)
 
 
 @pytest.fixture

@@ -86,9 +86,9 @@ class TestWhole:
         self, index: FakeIndex, connect: Connect, settings: Upstream
     ) -> None:
         """Only the time between bytes is bounded."""
-        hasty = await connect(replace(settings, page_timeout=timedelta(seconds=0.2)))
+        hasty = await connect(replace(settings, page_timeout=timedelta(seconds=0.5)))
         file = index.add_file("demo", "demo-1.0.zip", b"x" * 40)
-        index.fault(Drip(size=1, delay=0.01), "*.zip")
+        index.fault(Drip(size=1, delay=0.02), "*.zip")
         assert await read(hasty, file.url) == file.data
 
     @pytest.mark.parametrize("status", [404, 410])

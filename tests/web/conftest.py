@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,17 +12,12 @@ from tests.fake_index import FakeIndex
 from tests.web.server import Server, forwards_to
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
+    from collections.abc import AsyncIterator, Iterator
 
     from tests.web.server import MakeServer
 
-
+_MEMORY = Path("/dev/shm")  # noqa: S108 - only the directories made below it are used
 ENVIRON = {"UPSTREAM_PASSWORD": "the upstream's secret"}
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "standard(*numbers): proves these assertions of the conformance checklist")
 
 
 @pytest.fixture
@@ -30,13 +27,20 @@ async def index() -> AsyncIterator[FakeIndex]:
 
 
 @pytest.fixture
-async def make_server(tmp_path: Path) -> AsyncIterator[MakeServer]:
+def data_dir(tmp_path: Path) -> Iterator[Path]:
+    """In memory where the machine has such a directory: hundreds of servers start here, and each syncs its files."""
+    with TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else tmp_path) as directory:
+        yield Path(directory) / "data"
+
+
+@pytest.fixture
+async def make_server(tmp_path: Path, data_dir: Path) -> AsyncIterator[MakeServer]:
     async with AsyncExitStack() as stack:
 
         async def make(toml: str = "", /) -> Server:
             file = tmp_path / "config.toml"
             file.write_text(toml)
-            config = load_config(file, ENVIRON, server={"data_dir": str(tmp_path / "data")})
+            config = load_config(file, ENVIRON, server={"data_dir": str(data_dir)})
             return await stack.enter_async_context(Server(config))
 
         yield make

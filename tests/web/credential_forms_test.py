@@ -105,7 +105,7 @@ async def test_of_several_credentials_one_counts_in_gitlabs_order(
 
 async def test_the_empty_secret_is_nobodys_even_if_a_token_has_its_digest(make_server: MakeServer) -> None:
     server = await make_server(CONFIG + token("", "personal", "owner", "api").replace('name = ""', 'name = "empty"'))
-    for headers in ({}, basic("zoe", ""), private_token(""), bearer("")):
+    for headers in ({}, basic("zoe", ""), private_token(""), bearer(""), deploy_token(WRONG)):
         assert await status(server, CLOSED, headers) == 401
 
 

@@ -80,37 +80,29 @@ async def test_a_file_that_the_client_has_is_304(server: Server, link: str) -> N
     assert (await server.get(link, If_None_Match='"x"')).body == WHEEL.data
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        pytest.param(f"/files/{OTHER}/{WHEEL.filename}", id="another sha256"),
-        pytest.param(f"/files/{WHEEL.sha256}/demo_pkg-1.1-py3-none-any.whl", id="another version"),
-        pytest.param(f"/files/{WHEEL.sha256}/other-1.0-py3-none-any.whl", id="another project"),
-        pytest.param(f"/files/{WHEEL.sha256}/Demo_Pkg-1.0-py3-none-any.whl", id="another case"),
-        pytest.param(f"/files/{WHEEL.sha256}/demo-pkg-1.0-py3-none-any.whl", id="another spelling"),
-        pytest.param(f"/files/{WHEEL.sha256}/demo_pkg-1.0-py3-none-any.zip", id="another kind"),
-        pytest.param(f"/files/{WHEEL.sha256[:63]}/{WHEEL.filename}", id="a short sha256"),
-        pytest.param(f"/files/{WHEEL.sha256[:63]}g/{WHEEL.filename}", id="no sha256"),
-        pytest.param(f"/files/{WHEEL.sha256}/{WHEEL.filename}.metadata.metadata", id="metadata of metadata"),
-        pytest.param(f"/files/{WHEEL.sha256}/{WHEEL.filename}.asc", id="a signature"),
-        pytest.param(f"/files/{WHEEL.sha256}/{WHEEL.filename}.provenance", id="provenance it has not"),
-        pytest.param(f"/files/{WHEEL.sha256}/.metadata", id="metadata of nothing"),
-        pytest.param(f"/files/{WHEEL.sha256}/x", id="no extension"),
-        pytest.param(f"/files/{WHEEL.sha256}/", id="nothing"),
-    ],
-)
-async def test_a_path_that_no_page_lists_is_404(server: Server, link: str, path: str) -> None:
-    assert (await server.head(link)).status == 200
-    answer = await server.get(path, Accept=JSON)
-    assert answer.status == 404
-    assert WHEEL.data not in answer.body
-
-
-@pytest.mark.parametrize("sha256", [WHEEL.sha256.upper()])
-async def test_a_digest_in_upper_case_is_no_other_file(server: Server, link: str, sha256: str) -> None:
-    """Either it is found or it is not: never anything else."""
-    answer = await server.get(link.replace(WHEEL.sha256, sha256))
-    assert answer.status == 404 or answer.body == WHEEL.data
+@pytest.mark.parametrize("scope", ["", "/api/v4/projects/1/packages/pypi", "/api/v4/groups/1/-/packages/pypi"])
+async def test_a_path_that_no_page_lists_is_404(server: Server, link: str, scope: str) -> None:
+    assert (await server.head(f"{scope}{link}")).status == 200
+    sha256, filename = WHEEL.sha256, WHEEL.filename
+    for path in (
+        f"{OTHER}/{filename}",
+        f"{sha256}/demo_pkg-1.1-py3-none-any.whl",
+        f"{sha256}/other-1.0-py3-none-any.whl",
+        f"{sha256}/Demo_Pkg-1.0-py3-none-any.whl",
+        f"{sha256}/demo-pkg-1.0-py3-none-any.whl",
+        f"{sha256}/demo_pkg-1.0-py3-none-any.zip",
+        f"{sha256[:63]}/{filename}",
+        f"{sha256[:63]}g/{filename}",
+        f"{sha256}/{filename}.metadata.metadata",
+        f"{sha256}/{filename}.asc",
+        f"{sha256}/{filename}.provenance",
+        f"{sha256}/.metadata",
+        f"{sha256}/x",
+        f"{sha256}/",
+    ):
+        answer = await server.get(f"{scope}/files/{path}", Accept=JSON)
+        assert answer.status == 404, path
+        assert WHEEL.data not in answer.body
 
 
 @pytest.mark.standard(65)

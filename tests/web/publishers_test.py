@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.web.server import MakeServer, Server
 
 WHEEL = build_wheel("demo-pkg", "1.0")
-AUTHORIZE = "/api/v4/projects/1/packages/pypi/authorize"
+PROJECT = "/api/v4/projects/1/packages/pypi"
 OPEN = '[access]\nanonymous = "publish"\n'
 
 
@@ -35,11 +35,9 @@ OPEN = '[access]\nanonymous = "publish"\n'
     ],
     ids=str,
 )
-@pytest.mark.parametrize("route", ["/", "/legacy/", "/api/v4/projects/1/packages/pypi", AUTHORIZE])
-async def test_a_web_page_cannot_publish(server: Server, headers: dict[str, str], route: str) -> None:
-    named = {name.replace("-", "_"): value for name, value in headers.items()}
-    answer = await upload(server, WHEEL, to=route, **named)
-    assert answer.status == 403
+async def test_a_web_page_cannot_publish(server: Server, headers: dict[str, str]) -> None:
+    for route in ("/", "/legacy/", PROJECT, f"{PROJECT}/authorize"):
+        assert (await upload(server, WHEEL, to=route, **headers)).status == 403
     assert (await server.get("/simple/", Accept=JSON)).projects == []
 
 
@@ -53,32 +51,6 @@ async def test_a_program_on_this_machine_can_publish(server: Server, host: str) 
 
 async def test_what_a_browser_sends_of_its_own_accord_is_no_request_of_a_page(server: Server) -> None:
     await publish(server, WHEEL, Sec_Fetch_Site="none")
-
-
-@pytest.mark.parametrize(
-    "header", ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "Via"]
-)
-async def test_behind_a_proxy_nobody_publishes_unasked(server: Server, header: str) -> None:
-    answer = await upload(server, WHEEL, **{header.replace("-", "_"): "for=10.0.0.1"})
-    assert answer.status == 401
-    assert answer.headers["WWW-Authenticate"] == 'Basic realm="GitLab Packages Registry"'
-    assert (await server.get("/simple/", **{header.replace("-", "_"): "for=10.0.0.1"})).status == 200
-
-
-@pytest.mark.parametrize(
-    "setting",
-    [
-        '[server]\nexternal_url = "http://pypi.corp"\n',
-        '[server]\ntrusted_proxies = ["10.0.0.0/8"]\n',
-        '[access]\nanonymous = "read"\n',
-        f'[[tokens]]\nname = "ci"\nsha256 = "{"a1" * 32}"\nscopes = ["api"]\n',
-    ],
-    ids=["external url", "trusted proxies", "read", "token"],
-)
-async def test_a_server_that_others_may_reach_takes_no_anonymous_upload(make_server: MakeServer, setting: str) -> None:
-    server = await make_server(setting)
-    assert (await upload(server, WHEEL)).status == 401
-    assert (await server.get("/simple/")).status == 200
 
 
 @pytest.mark.parametrize("host", ["pypi.corp", "pypi.corp:80", "localhost"])

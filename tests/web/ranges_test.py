@@ -13,10 +13,10 @@ from tests.web.server import forwards_to
 from tests.web.uploads import publish
 
 if TYPE_CHECKING:
-    from tests.fake_index import FakeIndex
+    from tests.fake_index import Dialect, FakeIndex
     from tests.web.server import MakeServer, Server
 
-WHEEL = build_wheel("demo-pkg", "1.0", size_padding=6_000_000)
+WHEEL = build_wheel("demo-pkg", "1.0", size_padding=100_000)
 SIZE = len(WHEEL.data)
 LINK = f"/files/{WHEEL.sha256}/{WHEEL.filename}"
 ETAG = f'"{WHEEL.sha256}"'
@@ -34,58 +34,47 @@ async def link(request: pytest.FixtureRequest, server: Server, index: FakeIndex)
 
 
 @pytest.mark.standard(55, 56, 59)
-@pytest.mark.parametrize(
-    ("wanted", "first", "last"),
-    [
+async def test_a_range_is_answered_with_exactly_its_bytes(server: Server, link: str) -> None:
+    for wanted, first, last in (
         ("bytes=0-99", 0, 99),
         ("bytes=5000-5000", 5000, 5000),
         ("bytes=-100", SIZE - 100, SIZE - 1),
-        (f"bytes=-{SIZE + 5}", 0, SIZE - 1),
         (f"bytes={SIZE - 7}-", SIZE - 7, SIZE - 1),
-        ("bytes=0-", 0, SIZE - 1),
         (f"bytes=100-{SIZE * 9}", 100, SIZE - 1),
         ("Bytes=0-0", 0, 0),
-    ],
-)
-async def test_a_range_is_answered_with_exactly_its_bytes(
-    server: Server, link: str, wanted: str, first: int, last: int
-) -> None:
-    answer = await server.get(link, Range=wanted)
-    assert answer.status == 206
-    assert answer.headers["Content-Range"] == f"bytes {first}-{last}/{SIZE}"
-    assert int(answer.headers["Content-Length"]) == last - first + 1
-    assert answer.headers["ETag"] == ETAG
-    assert answer.body == WHEEL.data[first : last + 1]
+        ("bytes=0-", 0, SIZE - 1),
+        (f"bytes=-{SIZE + 5}", 0, SIZE - 1),
+    ):
+        answer = await server.get(link, Range=wanted)
+        assert answer.status == 206, wanted
+        assert answer.headers["Content-Range"] == f"bytes {first}-{last}/{SIZE}"
+        assert int(answer.headers["Content-Length"]) == last - first + 1
+        assert answer.headers["ETag"] == ETAG
+        assert answer.body == WHEEL.data[first : last + 1]
     assert (await server.get(link)).body == WHEEL.data
 
 
 @pytest.mark.standard(57)
-@pytest.mark.parametrize(
-    "wanted", [f"bytes={SIZE}-", f"bytes={SIZE + 1}-{SIZE + 9}", "bytes=-0", f"bytes={'9' * 18}-"]
-)
-async def test_a_range_beyond_the_end_is_416_with_the_size(server: Server, link: str, wanted: str) -> None:
-    answer = await server.get(link, Range=wanted)
-    assert answer.status == 416
-    assert answer.headers["Content-Range"] == f"bytes */{SIZE}"
+async def test_a_range_beyond_the_end_is_416_with_the_size(server: Server, link: str) -> None:
+    for wanted in (f"bytes={SIZE}-", f"bytes={SIZE + 1}-{SIZE + 9}", "bytes=-0", f"bytes={'9' * 18}-"):
+        answer = await server.get(link, Range=wanted)
+        assert (answer.status, answer.headers["Content-Range"]) == (416, f"bytes */{SIZE}"), wanted
 
 
-@pytest.mark.parametrize(
-    "wanted", ["bytes=0-1,3-4", "bytes=-", "bytes=9-3", "bytes=a-b", "lines=0-1", "0-99", "", f"bytes=0-{'9' * 5000}"]
-)
+@pytest.mark.parametrize("wanted", ["bytes=0-1,3-4", "bytes=-", "bytes=9-3", f"bytes=0-{'9' * 5000}"])
 async def test_what_is_no_single_range_gets_the_whole(server: Server, link: str, wanted: str) -> None:
-    answer = await server.get(link, Range=wanted)
-    assert (answer.status, answer.body) == (200, WHEEL.data)
+    for header in (wanted, wanted.replace("bytes", "lines"), wanted.replace("bytes=", ""), ""):
+        answer = await server.get(link, Range=header)
+        assert (answer.status, answer.body) == (200, WHEEL.data)
 
 
 @pytest.mark.standard(58)
-@pytest.mark.parametrize(
-    ("condition", "status"),
-    [(ETAG, 206), ('"other"', 200), (f"W/{ETAG}", 200), ("Sun, 06 Nov 1994 08:49:37 GMT", 200)],
-)
-async def test_if_range_resumes_the_same_file_only(server: Server, link: str, condition: str, status: int) -> None:
-    answer = await server.get(link, Range="bytes=100-199", If_Range=condition)
-    assert answer.status == status
-    assert answer.body == (WHEEL.data[100:200] if status == 206 else WHEEL.data)
+async def test_if_range_resumes_the_same_file_only(server: Server, link: str) -> None:
+    answer = await server.get(link, Range="bytes=100-199", If_Range=ETAG)
+    assert (answer.status, answer.body) == (206, WHEEL.data[100:200])
+    for other in ('"other"', f"W/{ETAG}", "Sun, 06 Nov 1994 08:49:37 GMT", ""):
+        answer = await server.get(link, Range="bytes=100-199", If_Range=other)
+        assert (answer.status, answer.body) == (200, WHEEL.data)
 
 
 async def test_head_with_a_range_has_no_body(server: Server, link: str) -> None:
@@ -113,30 +102,32 @@ async def test_a_cold_range_does_not_fetch_the_whole(server: Server, index: Fake
 
 @pytest.mark.standard(59)
 async def test_a_cold_range_does_not_wait_for_a_running_download(server: Server, index: FakeIndex) -> None:
-    index.add_built("demo-pkg", WHEEL)
+    file = index.add_wheel("large", "1.0", size_padding=6_000_000)
+    link = f"/files/{file.sha256}/{file.filename}"
     gate = index.fault(Gate(after=10_000), "*.whl", times=1)
-    async with server.open("GET", LINK) as whole:
+    async with server.open("GET", link) as whole:
         await gate.waiting()
-        for wanted, part in (("bytes=0-99", WHEEL.data[:100]), ("bytes=-100", WHEEL.data[-100:])):
-            assert (await server.get(LINK, Range=wanted)).body == part
+        for wanted, part in (("bytes=0-99", file.data[:100]), ("bytes=-100", file.data[-100:])):
+            assert (await server.get(link, Range=wanted)).body == part
         gate.open()
-        assert await whole.read() == WHEEL.data
+        assert await whole.read() == file.data
 
 
 @pytest.mark.standard(59)
 @pytest.mark.parametrize("dialect", [replace(PYPI, ranges=False), POOR, replace(POOR, ranges=False)])
-@pytest.mark.parametrize("wanted", ["bytes=0-99", "bytes=-100", "bytes=100-5999999"])
 async def test_a_range_of_an_upstream_without_ranges_or_sizes_has_the_right_bytes(
-    make_server: MakeServer, index: FakeIndex, dialect: object, wanted: str
+    make_server: MakeServer, index: FakeIndex, dialect: Dialect
 ) -> None:
-    index.dialect = dialect  # type: ignore[assignment]
+    index.dialect = dialect
     server = await make_server(forwards_to(index))
-    index.add_built("demo-pkg", WHEEL)
-    answer = await server.get(LINK, Range=wanted)
-    first, last = (SIZE - 100, SIZE - 1) if wanted == "bytes=-100" else map(int, wanted[6:].split("-"))
-    assert answer.status in {200, 206}
-    assert answer.body == (WHEEL.data if answer.status == 200 else WHEEL.data[first : last + 1])
-    assert (await server.get(LINK)).body == WHEEL.data
+    for version, first, last in (("1.0", 0, 99), ("2.0", 100, 90_000)):
+        file = index.add_wheel(f"demo-{version[0]}", version, size_padding=100_000)
+        link = f"/files/{file.sha256}/{file.filename}"
+        answer = await server.get(link, Range=f"bytes={first}-{last}")
+        assert answer.status in {200, 206}
+        assert answer.body == (file.data if answer.status == 200 else file.data[first : last + 1])
+        assert (await server.get(link, Range="bytes=-100")).body in {file.data, file.data[-100:]}
+        assert (await server.get(link)).body == file.data
 
 
 async def test_a_cold_range_that_the_upstream_cannot_give_is_an_error(server: Server, index: FakeIndex) -> None:

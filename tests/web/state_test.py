@@ -65,8 +65,6 @@ TROUBLE = {
     "a redirect to nowhere": Redirect(""),
     "a redirect loop": RedirectLoop(),
 }
-any_trouble = pytest.mark.parametrize("fault", TROUBLE.values(), ids=TROUBLE)
-any_trouble_or_304 = pytest.mark.parametrize("fault", [*TROUBLE.values(), Status(304)], ids=[*TROUBLE, "304 unasked"])
 
 
 @pytest.fixture
@@ -184,24 +182,30 @@ async def test_a_file_that_changed_under_its_name_is_the_one_that_the_page_lists
 # Trouble
 
 
-@any_trouble_or_304
-@pytest.mark.standard(67, 71)
-async def test_a_name_never_seen_is_an_error_and_not_absent(
-    server: Server, index: FakeIndex, file: File, fault: Fault
-) -> None:
-    rule = index.fault(fault, PAGE)
-    answer = await ask(server)
-    assert answer.status in {502, 503}
-    assert answer.message
-    assert "max-age" not in answer.headers["Cache-Control"]
-    assert int(answer.headers["Retry-After"]) > 0
-    assert (await server.get(link(file), Accept=JSON)).status in {502, 503}
+async def check_never_seen(server: Server, index: FakeIndex, name: str, fault: Fault) -> None:
+    file = index.add_wheel(name, "1.0")
+    page = f"/simple/{name}/"
+    rule = index.fault(fault, page)
+    for path in (page, link(file)):
+        answer = await server.get(path, Accept=JSON)
+        assert answer.status in {502, 503}, fault
+        assert answer.message
+        assert "max-age" not in answer.headers["Cache-Control"]
+        assert int(answer.headers["Retry-After"]) > 0
     index.clear_faults(rule)
-    assert (await ask(server)).page.filenames == [file.filename]
+    assert (await server.page(page)).filenames == [file.filename]
 
 
-@any_trouble
+@pytest.mark.standard(67, 71)
+async def test_a_name_never_seen_is_an_error_and_not_absent(server: Server, index: FakeIndex) -> None:
+    faults = [*TROUBLE.values(), Status(304)]
+    await asyncio.gather(
+        *(check_never_seen(server, index, f"unseen-{number}", fault) for number, fault in enumerate(faults))
+    )
+
+
 @pytest.mark.standard(68)
+@pytest.mark.parametrize("fault", TROUBLE.values(), ids=TROUBLE)
 async def test_a_page_once_seen_is_served_stale_and_its_files_with_it(
     make_server: MakeServer, index: FakeIndex, file: File, fault: Fault
 ) -> None:

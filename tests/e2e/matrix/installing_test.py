@@ -33,6 +33,7 @@ those_with_a_cutoff = pytest.mark.parametrize(
 
 
 @every_installer
+@pytest.mark.standard(100)
 def test_a_lock_installs_elsewhere_with_hashes(
     stocked: Server, new_workplace: Callable[[], Workplace], tmp_path: Path, installer: Installer
 ) -> None:
@@ -86,6 +87,7 @@ def test_a_second_run_takes_the_files_from_the_clients_cache(
 
 @those_with_a_cutoff
 @pytest.mark.parametrize("name", TIMED)
+@pytest.mark.standard(101)
 def test_what_was_uploaded_after_a_day_is_passed_over(
     stocked: Server, workplace: Workplace, tmp_path: Path, installer: Installer, name: str
 ) -> None:

@@ -59,6 +59,7 @@ def index_of(server: Server) -> Index:
 
 
 @every_installer
+@pytest.mark.standard(102)
 def test_two_instances_at_one_address_give_the_same_lock(
     start: Start, new_workplace: Callable[[], Workplace], tmp_path: Path, installer: Installer
 ) -> None:

@@ -52,6 +52,7 @@ def target(server: Server) -> Target:
 
 
 @every_publisher
+@pytest.mark.standard(74, 75, 76, 93)
 def test_what_a_client_publishes_is_listed_and_installs(
     target: Target, workplace: Workplace, tmp_path: Path, publisher: Publisher
 ) -> None:
