@@ -61,11 +61,11 @@ def _line(each: Imported) -> str:
 
 def _report(done: Sequence[Imported], *, as_json: bool) -> None:
     counts = Counter(each.outcome for each in done)
-    refused = [each for each in done if each.outcome is Outcome.REFUSED]
     if as_json:
         files = [{"path": str(e.path), "outcome": e.outcome, "reason": e.reason} for e in done]
         click.echo(json.dumps({**{outcome: counts[outcome] for outcome in Outcome}, "files": files}))
         return
     click.echo(", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome))
-    for each in refused:
-        click.echo(_line(each))
+    for each in done:
+        if each.reason:
+            click.echo(_line(each))

@@ -172,6 +172,7 @@ class TestUpstreamUrls:
         (local,) = files_in_json(ProjectDetail(DETAIL.name, (LOCAL,)), upstream_urls=True)
         assert (local["url"], local["provenance"]) == (HERE, f"{HERE}.provenance")
 
+    @pytest.mark.gitlab(27)
     def test_are_escaped(self) -> None:
         file = msgspec.structs.replace(UPSTREAM, url="https://files.example/x.whl?a='b'&c")
         html = rendered(ProjectDetail(DETAIL.name, (file,)), Representation.HTML, upstream_urls=True)

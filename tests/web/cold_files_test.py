@@ -167,12 +167,15 @@ async def test_all_who_follow_a_wrong_file_are_cut_off(server: Server, index: Fa
     index.fault(WrongBytes(), "*.whl", times=1)
     gate = index.fault(Gate(after=100_000), "*.whl", times=1)
 
+    joined = asyncio.Barrier(11)
+
     async def fetch() -> tuple[bytes, bool]:
         async with server.open("GET", LINK) as response:
+            await joined.wait()
             return await read_all(response)
 
     clients = [asyncio.create_task(fetch()) for _ in range(10)]
-    await gate.waiting()
+    await joined.wait()
     gate.open()
     for body, ended in await asyncio.gather(*clients):
         assert not ended

@@ -34,11 +34,11 @@ def data_dir(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-async def make_server(tmp_path: Path, data_dir: Path) -> AsyncIterator[MakeServer]:
+async def make_server(data_dir: Path) -> AsyncIterator[MakeServer]:
     async with AsyncExitStack() as stack:
 
         async def make(toml: str = "", /) -> Server:
-            file = tmp_path / "config.toml"
+            file = data_dir.with_name("config.toml")
             file.write_text(toml)
             config = load_config(file, ENVIRON, server={"data_dir": str(data_dir)})
             return await stack.enter_async_context(Server(config))

@@ -49,6 +49,7 @@ def link(built: BuiltFile) -> str:
 
 
 class TestPackages:
+    @pytest.mark.gitlab(29)
     async def test_a_deleted_package_is_gone_everywhere(self, api: Server) -> None:
         await publish_into(api, TOOLS, WHEEL, SDIST)
         path = f"{TOOLS}/{await first_id(api, TOOLS)}"
@@ -62,6 +63,7 @@ class TestPackages:
         assert (await api.get("/simple/", Accept=JSON)).projects == []
         assert (await delete(api, path, **OWNER)).message == NOT_FOUND
 
+    @pytest.mark.gitlab(22)
     async def test_the_same_file_may_be_published_again_at_once(self, api: Server) -> None:
         await publish_into(api, TOOLS, WHEEL)
         first = await first_id(api, TOOLS)
@@ -184,6 +186,7 @@ class TestRefusals:
 
 
 class TestDownloads:
+    @pytest.mark.gitlab(26)
     async def test_a_download_is_noted_and_survives(self, make_server: MakeServer, api: Server) -> None:
         await publish_into(api, TOOLS, WHEEL, build_wheel("demo", "2.0"))
         path = f"{TOOLS}/{await first_id(api, TOOLS)}"

@@ -37,6 +37,7 @@ async def server(make_server: MakeServer, index: FakeIndex) -> Server:
 
 
 @pytest.mark.parametrize("prefix", ["", "/api/v4/groups/1/-/packages/pypi", "/api/v4/projects/1/packages/pypi"])
+@pytest.mark.gitlab(13)
 async def test_a_name_that_is_not_local_is_a_redirect_to_the_upstream(
     server: Server, index: FakeIndex, prefix: str
 ) -> None:
@@ -46,6 +47,7 @@ async def test_a_name_that_is_not_local_is_a_redirect_to_the_upstream(
     assert index.requests == []
 
 
+@pytest.mark.gitlab(13)
 async def test_a_local_name_is_served_here(server: Server, index: FakeIndex) -> None:
     own = build_wheel("demo-pkg", "0.1")
     await publish(server, own)

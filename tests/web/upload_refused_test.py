@@ -177,6 +177,7 @@ async def test_an_archive_that_cannot_be_trusted_is_400(server: Server, built: B
 
 @pytest.mark.standard(86)
 @pytest.mark.parametrize("over", [0, 1])
+@pytest.mark.gitlab(19)
 async def test_a_file_over_the_limit_is_400(make_server: MakeServer, over: int) -> None:
     size = len(WHEEL.data)
     server = await make_server(f'[server]\nmax_upload_size = "{size - over}B"\n')
@@ -197,6 +198,7 @@ async def test_a_closed_project_takes_nothing(server: Server, status: Status) ->
     assert (await refused(server, form(WHEEL))).status == 403
 
 
+@pytest.mark.gitlab(24)
 async def test_a_protected_name_takes_nothing_from_below_its_role(make_server: MakeServer) -> None:
     server = await make_server(
         '[groups."default"]\nid = 1\n[projects."default/packages"]\nid = 1\n'

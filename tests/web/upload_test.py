@@ -80,6 +80,7 @@ async def test_authorize_checks_the_permission_alone(server: Server, project: st
         pytest.param({"description": "\0 \udcff".encode("utf-8", "replace").decode()}, id="odd texts"),
     ],
 )
+@pytest.mark.gitlab(14, 15)
 async def test_forms_of_all_clients_are_taken(server: Server, fields: dict[str, str | None]) -> None:
     for built in (WHEEL, SDIST):
         answer = await server.post("/legacy/", form(built, **fields))
@@ -129,6 +130,7 @@ async def test_spellings_of_a_name_are_one_project(server: Server) -> None:
 # Duplicates
 
 
+@pytest.mark.gitlab(20)
 async def test_another_file_of_a_known_version_is_taken(server: Server) -> None:
     await publish(server, WHEEL, SDIST, build_wheel("demo-pkg", "1.0", tag="py2.py3-none-any"))
     page = await server.page(PAGE)
@@ -137,6 +139,7 @@ async def test_another_file_of_a_known_version_is_taken(server: Server) -> None:
 
 @pytest.mark.standard(79, 80)
 @pytest.mark.parametrize("again", [WHEEL, variant(1)], ids=["same bytes", "other bytes"])
+@pytest.mark.gitlab(21)
 async def test_a_taken_name_is_400_in_gitlabs_words(server: Server, again: BuiltFile) -> None:
     await publish(server, WHEEL)
     before = await server.get(PAGE, Accept=JSON)

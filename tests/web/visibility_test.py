@@ -126,6 +126,7 @@ async def server(make_server: MakeServer) -> Server:
 @pytest.mark.standard(95, 96, 97)
 @pytest.mark.parametrize("group", ["open", "closed"])
 @pytest.mark.parametrize("who", TABLE)
+@pytest.mark.gitlab(1, 2, 5, 6, 7, 8, 9, 25)
 async def test_who_gets_what(server: Server, group: str, who: str) -> None:
     caller, public, private = TABLE[who]
     read, write = public if group == "open" else private
@@ -136,6 +137,7 @@ async def test_who_gets_what(server: Server, group: str, who: str) -> None:
 
 
 @pytest.mark.parametrize("who", OPENED)
+@pytest.mark.gitlab(11)
 async def test_anyone_reads_an_open_registry_at_its_project(server: Server, who: str) -> None:
     caller, _, (read, write) = TABLE[who]
     for prefix in project_prefixes("closed/ajar", 3):
@@ -146,6 +148,7 @@ async def test_anyone_reads_an_open_registry_at_its_project(server: Server, who:
 
 
 @pytest.mark.parametrize("who", ["anonymous", "personal, developer", "deploy", "job, wrong", "PRIVATE-TOKEN, wrong"])
+@pytest.mark.gitlab(3)
 async def test_what_does_not_exist_is_404_for_everyone(server: Server, who: str) -> None:
     caller = TABLE[who][0]
     unknown = ("projects/99", "projects/open", "projects/open%2Fnone", "groups/99/-", "groups/zoe/-")
@@ -166,6 +169,7 @@ async def test_a_401_tells_how_to_log_in_and_is_kept_by_nobody(server: Server, w
         assert answer.told.get("message", "401 Unauthorized") == "401 Unauthorized"
 
 
+@pytest.mark.gitlab(10)
 async def test_a_token_without_the_scope_is_told_so(server: Server) -> None:
     answer = await server.ask("POST", "/api/v4/projects/1/packages/pypi/authorize", private_token("reader"))
     assert (answer.status, answer.told["error"]) == (403, "insufficient_scope")
