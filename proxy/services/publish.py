@@ -96,7 +96,7 @@ class Publisher:
             project_id=upload.project.id,
             digests=upload.part.digests(),
             metadata=archive,
-            published_by=upload.caller.name,
+            published_by=upload.caller.username or upload.caller.name,
         )
         await upload.part.commit()
         if new.kind is Kind.WHEEL:
