@@ -96,6 +96,7 @@ def read_wheel_metadata(wheel: io.RawIOBase, filename: Filename) -> bytes:
         with zipfile.ZipFile(buffered) as archive:
             metadata = _read(archive)
     except (zipfile.BadZipFile, zlib.error, ValueError, NotImplementedError, RuntimeError, EOFError) as error:
+        # What zipfile raises for a broken, encrypted (RuntimeError) or unknown (NotImplementedError) member.
         raise InvalidUpload("the wheel cannot be read") from error
     finally:
         buffered.detach()  # the caller's file stays open, and may be read again

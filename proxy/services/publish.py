@@ -14,7 +14,7 @@ from proxy.core.form_of import form_of
 from proxy.core.model import Status
 from proxy.core.policy import check_access
 from proxy.core.registry import Duplicates
-from proxy.core.upload import check_form, validate
+from proxy.core.upload import check_digests, check_form, validate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -75,7 +75,7 @@ class Publisher:
         claimed = check_form(form)
         await self._check_open(upload, claimed.name)
         if (taken := await self._find_taken(upload, claimed)) is not None:
-            return self._accept_again(upload, taken)
+            return self._accept_again(upload, claimed, taken)
         return await self._publish(upload, claimed, await self._read_archive(upload, claimed.filename, claimed.kind))
 
     async def publish_as_described(self, upload: Upload, filename: Filename) -> LocalFile:
@@ -106,7 +106,7 @@ class Publisher:
         except NameTaken:  # by an upload that came meanwhile
             if (taken := await self._find_taken(upload, claimed)) is None:
                 raise
-            return self._accept_again(upload, taken)
+            return self._accept_again(upload, claimed, taken)
 
     async def _check_open(self, upload: Upload, name: ProjectName) -> None:
         """A protected name, or a project that is archived or quarantined (PEP 792), takes no uploads."""
@@ -120,10 +120,11 @@ class Publisher:
         files = await self._store.list_files((upload.project.id,), claimed.name)
         return next((file for file in files if file.filename == claimed.filename), None)
 
-    def _accept_again(self, upload: Upload, taken: LocalFile) -> LocalFile:
-        """The same bytes once more are no fault where the project says so."""
+    def _accept_again(self, upload: Upload, claimed: Claimed, taken: LocalFile) -> LocalFile:
+        """The same bytes once more are no fault where the project says so; a wrong digest is one, as at first."""
         same = upload.part.digests().sha256 == taken.digests.sha256
         if same and upload.project.duplicates is Duplicates.IDENTICAL:
+            check_digests(claimed, upload.part.digests())
             return taken
         raise NameTaken("Validation failed: File name has already been taken")
 

@@ -125,7 +125,7 @@ class MemoryReleases:
         return structs.replace(release, status=ReleaseStatus.DEPRECATED if deprecated else ReleaseStatus.DEFAULT)
 
     async def _turn(self) -> None:
-        raise NotImplementedError
+        raise NotImplementedError  # a mixin: MemoryMetadataStore has it
 
 
 def _identity(release: Release | NewFile) -> tuple[int, str, str]:

@@ -57,4 +57,4 @@ class MemoryTokens:
 
     async def _turn(self) -> None:
         """MemoryMetadataStore's: another task's turn, and trouble where a test wants some."""
-        raise NotImplementedError
+        raise NotImplementedError  # a mixin: MemoryMetadataStore has it

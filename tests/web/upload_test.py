@@ -158,6 +158,8 @@ async def test_a_project_may_take_the_same_bytes_again(make_server: MakeServer) 
     assert (answer.status, answer.told) == (201, CREATED)
     other = await upload(server, variant(1))
     assert (other.status, other.told) == (400, {"message": TAKEN})
+    lying = await server.post("/legacy/", form(WHEEL, sha256_digest="0" * 64))
+    assert (lying.status, "sha256" in lying.message) == (400, True)
     assert (await server.get(PAGE, Accept=JSON)).body == before.body
 
 
