@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,21 +13,29 @@ from yarl import URL
 
 from proxy.config import check_anonymous_setting
 from proxy.core.access import Principal
-from proxy.core.errors import StorageTrouble
+from proxy.core.errors import StorageFull, StorageTrouble
 from proxy.core.hosts import is_loopback, is_unspecified
 from proxy.core.tokens import Token
-from proxy.disk import hold_data_dir, make_data_dir, open_blob_store
+from proxy.disk import give_up_reserve, hold_data_dir, lay_in_reserve, make_data_dir, open_blob_store
+from proxy.disk.backups import building, read_marker
+from proxy.disk.restoring import restoring
+from proxy.services.backup import Copier
+from proxy.services.cache_uses import CacheUses
 from proxy.services.download_times import DownloadTimes
 from proxy.services.downloads import Downloads
 from proxy.services.files import Files
 from proxy.services.guesses import Guesses
+from proxy.services.janitor import Janitor
 from proxy.services.listings import Listings
 from proxy.services.packages import Packages
 from proxy.services.pages import Pages
 from proxy.services.publish import Publisher
+from proxy.services.readiness import Readiness
 from proxy.services.tokens import StoredTokens, Tokens
 from proxy.services.upstream_pages import UpstreamPages
+from proxy.services.verify import Verifier
 from proxy.services.wheel_metadata import WheelMetadata
+from proxy.sqlite.backup import check_database, copy_database, seal_database
 from proxy.sqlite.store import FILENAME, open_store
 from proxy.upstream import HttpUpstream
 from proxy.web.app import build_app
@@ -33,12 +43,16 @@ from proxy.web.site import CURRENT, AccessRules, Site
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
+    from pathlib import Path
 
     from proxy.config import Config
     from proxy.core.registry import Upstream
     from proxy.disk import DiskBlobStore
     from proxy.ports import MetadataStore
+    from proxy.services.listings import UpstreamFile
     from proxy.sqlite.store import SqliteStore
+
+logger = logging.getLogger(__name__)
 
 
 class SystemClock:
@@ -62,10 +76,11 @@ class Server:
         self._upstreams: dict[str, HttpUpstream] = {}
         self._pages = UpstreamPages(self._upstreams, store, config.cache.rules, self._clock)
         self._wheel_metadata = WheelMetadata(self._upstreams, self._pages, blobs, store, self._clock)
-        self._downloads = Downloads(
-            self._upstreams, blobs, store, self._clock, on_cached=self._wheel_metadata.keep_aside
-        )
+        self._downloads = Downloads(self._upstreams, blobs, store, self._clock, on_cached=self._take_note)
         self._download_times = DownloadTimes(store, self._clock)
+        self._cache_uses = CacheUses(store, self._clock)
+        self._readiness = Readiness({"database": store, "blobs": blobs})
+        self._janitor = Janitor(blobs, store, self._cache_uses, self._clock, config.cache.max_size)
         self.app = build_app()
 
     async def configure(self, config: Config) -> None:
@@ -80,14 +95,27 @@ class Server:
         for client in self._upstreams.values():
             client.offline = config.cache.offline
         self._pages.configure(config.cache.rules)
+        self._janitor.configure(config.cache.max_size)
         self.app[CURRENT].site = self._build_site(config)
+
+    def start(self) -> None:
+        """Begin what goes on by itself."""
+        self._janitor.start()
 
     async def close(self) -> None:
         """End what runs; the adapters are closed after it."""
+        await self._readiness.close()
+        await self._janitor.close()
         await self._downloads.close()
         await self._download_times.close()
+        await self._cache_uses.close()
         await self._wheel_metadata.close()
         await self._pages.close()
+
+    def _take_note(self, file: UpstreamFile) -> None:
+        """A file came into the cache. (Its core metadata will be measured with the rest, being small.)"""
+        self._janitor.note_cached(file.file.size)
+        self._wheel_metadata.keep_aside(file)
 
     async def _know_tokens(self, config: Config) -> None:
         await self._tokens.load()
@@ -121,8 +149,8 @@ class Server:
             publisher=Publisher(registry, self._store, self._blobs, clock, config.server.max_upload_size),
             packages=Packages(registry, self._store),
             download_times=self._download_times,
-            store=self._store,
-            blobs=self._blobs,
+            cache_uses=self._cache_uses,
+            readiness=self._readiness,
         )
 
 
@@ -134,12 +162,13 @@ async def compose(config: Config) -> AsyncIterator[Server]:
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(hold_data_dir(config.server.data_dir))
-        store = await stack.enter_async_context(open_store(config.server.data_dir / FILENAME))
+        store = await stack.enter_async_context(_open_rows(config.server.data_dir))
         blobs = await stack.enter_async_context(open_blob_store(config.server.data_dir))
-        await blobs.sweep(datetime.now(UTC))  # the directory is ours: every part in it is a leftover
+        await blobs.sweep(datetime.now(UTC))  # the directory is ours: a part that nobody has open is a leftover
         server = Server(stack, store, blobs, config)
         await server.configure(config)
         stack.push_async_callback(server.close)
+        server.start()
         yield server
 
 
@@ -156,7 +185,7 @@ async def compose_store(config: Config, *, create: bool = False) -> AsyncIterato
         raise StorageTrouble(
             f"there is no data in {config.server.data_dir}; name another --data-dir or start a server"
         )
-    async with open_store(database) as store:
+    async with _open_rows(config.server.data_dir) as store:
         yield store
 
 
@@ -164,8 +193,81 @@ async def compose_store(config: Config, *, create: bool = False) -> AsyncIterato
 async def compose_publisher(config: Config) -> AsyncIterator[Publisher]:
     """What publishes, beside a running server or without one, in a directory that is made where there is none."""
     data_dir = config.server.data_dir
-    async with open_blob_store(data_dir) as blobs, open_store(data_dir / FILENAME) as store:
+    async with open_blob_store(data_dir) as blobs, _open_rows(data_dir) as store:
         yield Publisher(config.registry, store, blobs, SystemClock(), config.server.max_upload_size)
+
+
+@asynccontextmanager
+async def compose_janitor(config: Config) -> AsyncIterator[Janitor]:
+    """What frees space, beside a running server or without one; raises StorageTrouble.
+
+    It does not know what a running server is sending: who has a blob open reads on.
+    """
+    async with compose_store(config) as store, open_blob_store(config.server.data_dir) as blobs:
+        clock = SystemClock()
+        yield Janitor(blobs, store, CacheUses(store, clock), clock, config.cache.max_size)
+
+
+@asynccontextmanager
+async def compose_verifier(config: Config, *, repair: bool) -> AsyncIterator[Verifier]:
+    """What reads all blobs again, beside a running server or without one; raises StorageTrouble."""
+    async with compose_store(config) as store, open_blob_store(config.server.data_dir) as blobs:
+        yield Verifier(store, blobs, SystemClock(), repair=repair)
+
+
+@asynccontextmanager
+async def compose_backup(config: Config, destination: Path, *, with_cache: bool) -> AsyncIterator[Copier]:
+    """What fills the backup `destination`, which is there when the block ends well; raises StorageTrouble.
+
+    Beside a running server or without one. The rows are copied before their blobs, of which none is deleted meanwhile:
+    what the copied rows name is there.
+    """
+    data_dir = config.server.data_dir
+    async with compose_store(config), open_blob_store(data_dir) as blobs:
+        with building(destination, now=SystemClock().now(), with_cache=with_cache) as backup:
+            database = backup / FILENAME
+            async with blobs.held_still():
+                await asyncio.to_thread(copy_database, data_dir / FILENAME, database)
+                async with open_store(database) as rows, open_blob_store(backup) as target:
+                    yield Copier(rows, blobs, target, with_cached=with_cache)
+            await asyncio.to_thread(seal_database, database)
+
+
+@asynccontextmanager
+async def compose_restore(config: Config, backup: Path) -> AsyncIterator[Copier]:
+    """What fills the data directory, on which a server starts when the block has ended well; raises StorageTrouble.
+
+    Nothing is written unless this version knows the backup's formats and the directory is empty and not in use.
+    """
+    marker, data_dir = read_marker(backup), config.server.data_dir
+    await asyncio.to_thread(check_database, backup / FILENAME)
+    with restoring(data_dir, FILENAME) as database:
+        await asyncio.to_thread(copy_database, backup / FILENAME, database)
+        async with (
+            open_store(database) as rows,
+            open_blob_store(backup) as source,
+            open_blob_store(data_dir) as target,
+        ):
+            yield Copier(rows, source, target, with_cached=marker.with_cache)
+        await asyncio.to_thread(seal_database, database)
+
+
+@asynccontextmanager
+async def _open_rows(data_dir: Path) -> AsyncIterator[SqliteStore]:
+    """The rows. On a full disk the reserve is given up for them; whoever closes them lays it in again."""
+    async with AsyncExitStack() as afterwards, AsyncExitStack() as stack:
+        if full := await asyncio.to_thread(give_up_reserve, data_dir):
+            logger.warning("the disk is full: free some space")
+        try:
+            store = await stack.enter_async_context(open_store(data_dir / FILENAME))
+        except StorageTrouble as error:
+            if not full:
+                raise
+            raise StorageFull(f"no space or no inode is left for {data_dir}: free some") from error
+        if not full:
+            await asyncio.to_thread(lay_in_reserve, data_dir)
+        afterwards.push_async_callback(asyncio.to_thread, lay_in_reserve, data_dir)
+        yield store
 
 
 def _access_rules(config: Config) -> AccessRules:

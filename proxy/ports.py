@@ -31,12 +31,24 @@ class Clock(Protocol):
         ...
 
 
+PREFIXES = tuple(f"{first_byte:02x}" for first_byte in range(256))
+"""The first two hex digits of all digests: what is many is listed a prefix at a time."""
+
+
 class Blob(NamedTuple):
     """Immutable bytes that were verified: a file that is never written again."""
 
     sha256: Sha256
     size: int
     path: Path
+
+
+class BlobFacts(NamedTuple):
+    """What the file system tells of a blob: its bytes were last committed at `stored_at`."""
+
+    sha256: Sha256
+    size: int
+    stored_at: datetime
 
 
 class BlobWriter(Protocol):
@@ -62,7 +74,10 @@ class BlobWriter(Protocol):
         ...
 
     async def commit(self) -> Blob:
-        """Make the bytes durable (file and directory entry) and name them by digest, in one step."""
+        """Make the bytes durable (file and directory entry) and name them by digest, in one step.
+
+        Until this part is closed nobody deletes the blob: its owner has time to add the row that names it.
+        """
         ...
 
     async def close(self) -> None:
@@ -81,12 +96,43 @@ class BlobStore(Protocol):
         """The whole of a small blob, or None when absent; raises StorageTrouble when it is over `limit` bytes."""
         ...
 
-    async def delete(self, sha256: Sha256) -> None:
-        """Remove a blob; harmless when absent."""
+    async def delete(self, sha256: Sha256, *, older_than: datetime | None = None) -> bool:
+        """Remove a blob; whether it went. Who has it open reads on.
+
+        One that is absent or not `older_than` stays as it is, and so does one near a blob that an open part committed
+        (`list_held`), or while somebody holds the store still.
+        """
+        ...
+
+    async def list_held(self) -> Collection[str]:
+        """The prefixes of blobs that open parts committed: rows that name them may be on their way.
+
+        So a blob that no row names, listed after this was asked and last committed before, is nobody's.
+        """
+        ...
+
+    def held_still(self) -> AbstractAsyncContextManager[None]:
+        """For the block, no blob is deleted by whomever, in any process; they may be added. One holder at a time."""
+        ...
+
+    async def list_blobs(self, prefix: str) -> Sequence[BlobFacts]:
+        """The blobs whose digests begin with `prefix`, two hex digits (`PREFIXES` has all), ordered by digest."""
+        ...
+
+    async def is_intact(self, sha256: Sha256) -> bool | None:
+        """Whether a blob's bytes still have its digest; None when it is absent. Reads all of it, in a thread."""
+        ...
+
+    async def quarantine(self, sha256: Sha256) -> bool:
+        """Put a blob whose bytes are wrong aside, where nobody opens it and a person may look at it; whether it went.
+
+        One that is absent, intact (as where the same bytes were committed again meanwhile) or held as `delete` says
+        stays as it is.
+        """
         ...
 
     async def sweep(self, older_than: datetime) -> int:
-        """Remove parts that were last written before; returns the bytes freed."""
+        """Remove parts that were last written before and that no writer has open; returns the bytes freed."""
         ...
 
     async def probe(self) -> None:
@@ -198,12 +244,68 @@ class ReleaseStore(Protocol):
         ...
 
 
+class CachedBlob(NamedTuple):
+    sha256: Sha256
+    size: int
+    used_at: datetime
+
+
+class PublishedBlob(NamedTuple):
+    """A blob that published files name, and the first of them; `filename` ends in `.metadata` for core metadata."""
+
+    sha256: Sha256
+    project_id: int
+    name: ProjectName
+    filename: str
+
+
+class Use(NamedTuple):
+    """A cached blob of this size was served then."""
+
+    size: int
+    at: datetime
+
+
+class CacheSize(NamedTuple):
+    """Bytes of what was cached: blobs, and pages as they are stored."""
+
+    blobs: int
+    pages: int
+
+
 class CacheStore(Protocol):
-    """What is known of cached blobs; eviction and accounting stand on it."""
+    """What is known of cached blobs and of the room that the cache takes; eviction and accounting stand on it.
+
+    A blob that a published file names, as its bytes or as its core metadata, is none of the cache's.
+    """
 
     async def record_cached(self, sha256: Sha256, size: int, now: datetime) -> None: ...
 
-    async def record_use(self, sha256: Sha256, now: datetime) -> None: ...
+    async def record_uses(self, uses: Mapping[Sha256, Use]) -> None:
+        """Note when blobs were last used; one that was not counted yet counts from now on, a published one never."""
+        ...
+
+    async def measure_cache(self) -> CacheSize: ...
+
+    async def list_least_used(self, limit: int) -> Sequence[CachedBlob]:
+        """Cached blobs that no published file names, the least recently used first."""
+        ...
+
+    async def list_cached(self, prefix: str) -> Sequence[CachedBlob]:
+        """Cached blobs whose digests begin with `prefix`, ordered by digest."""
+        ...
+
+    async def list_published(self, prefix: str) -> Sequence[PublishedBlob]:
+        """Blobs that published files name, as their bytes or as their core metadata, by digest, each once."""
+        ...
+
+    async def forget_cached(self, blobs: Collection[Sha256]) -> None:
+        """They are cached no more."""
+        ...
+
+    async def delete_oldest_pages(self, room: int) -> int:
+        """Delete pages, the longest unconfirmed first, until at most `room` bytes are left; the bytes freed."""
+        ...
 
 
 class TokenStore(Protocol):
@@ -239,10 +341,11 @@ class MetadataStore(PageStore, CoreMetadataStore, LocalStore, ReleaseStore, Cach
 
 
 class FetchedPage(NamedTuple):
-    """A page that the upstream sent whole, parsed and checked."""
+    """A page that the upstream sent whole, parsed and checked; `serial` counts the changes of its index, if told."""
 
     detail: ProjectDetail
     validators: Validators
+    serial: int | None = None
 
 
 class NotModified(NamedTuple):
@@ -286,4 +389,11 @@ class Upstream(Protocol):
 
     def open_file(self, url: str, wanted: ByteRange | None = None) -> AbstractAsyncContextManager[Body]:
         """The bytes of a file, or of a range of it; raises NotFound when the upstream has no such file."""
+        ...
+
+    def open_rest(self, url: str, first: int, size: int | None) -> AbstractAsyncContextManager[Body]:
+        """The bytes of a file from `first` on, by range where the upstream sends ranges; raises as `open_file` does.
+
+        UpstreamBroken where the file has not the `size` that is known of it.
+        """
         ...

@@ -26,16 +26,22 @@ from tests.fake_index import (
     Dialect,
     Drip,
     Endless,
+    EndlessHead,
     FakeIndex,
     Gate,
     GzipBomb,
     Hang,
     HtmlError,
     InvalidJson,
+    NotHttp,
+    OlderPage,
     Redirect,
     RedirectLoop,
     Refuse,
+    Reset,
     Rewrite,
+    ShorterPage,
+    Snap,
     Status,
     ThreadedFakeIndex,
     Truncated,
@@ -530,6 +536,42 @@ async def test_redirects(index: FakeIndex, client: Client) -> None:
         await client.session.get(index.simple_url, max_redirects=3)
 
 
+@pytest.mark.parametrize("accept_encoding", ["gzip", "identity"])
+async def test_an_older_page_has_a_lower_serial_and_lacks_the_newest_file(
+    index: FakeIndex, client: Client, accept_encoding: str
+) -> None:
+    older = index.add_wheel("demo", "1.0")
+    index.add_wheel("demo", "2.0")
+    honest = await client.get(DEMO, {"Accept": JSON})
+    index.fault(OlderPage(), DEMO)
+    answered = await client.get(DEMO, {"Accept": JSON, "Accept-Encoding": accept_encoding})
+    page = json.loads(answered.body)
+    serial = int(honest.headers["X-PyPI-Last-Serial"]) - 1
+    assert [file["filename"] for file in page["files"]] == [older.filename]
+    assert (page["meta"]["_last-serial"], answered.headers["X-PyPI-Last-Serial"]) == (serial, str(serial))
+    assert answered.headers["ETag"] != honest.headers["ETag"]
+
+
+async def test_a_shorter_page_keeps_its_serial(index: FakeIndex, client: Client) -> None:
+    kept = index.add_wheel("demo", "1.0")
+    index.add_wheel("demo", "2.0")
+    honest = await client.get(DEMO, {"Accept": JSON})
+    index.fault(ShorterPage(keep=1), DEMO)
+    answered = await client.get(DEMO, {"Accept": JSON, "If-None-Match": honest.headers["ETag"]})
+    assert [file["filename"] for file in json.loads(answered.body)["files"]] == [kept.filename]
+    assert answered.headers["X-PyPI-Last-Serial"] == honest.headers["X-PyPI-Last-Serial"]
+    assert answered.headers["ETag"] != honest.headers["ETag"]
+
+
+async def test_what_is_no_page_is_neither_older_nor_shorter(index: FakeIndex, client: Client) -> None:
+    wheel = index.add_wheel("demo", "1.0")
+    for fault in (OlderPage(), ShorterPage()):
+        rule = index.fault(fault)
+        assert (await client.get(wheel.url)).body == wheel.data
+        assert (await client.get("/simple/absent/")).status == 404
+        index.clear_faults(rule)
+
+
 # Faults in how it is sent
 
 
@@ -567,6 +609,46 @@ async def test_endless_goes_on_until_the_client_leaves(index: FakeIndex, client:
     index.fault(Endless(), DEMO)
     async with client.session.get(index.simple_url + "demo/") as response:
         await response.content.readexactly(1024 * 1024)
+    await index.until(lambda: index.abandoned(DEMO) == 1)
+
+
+async def test_reset_loses_what_was_not_read(index: FakeIndex, client: Client) -> None:
+    wheel = index.add_wheel("demo", "1.0", size_padding=300_000)
+    index.fault(Reset(), times=1)
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await client.get(wheel.url, method="POST")
+    index.fault(Reset(after=100_000), "*.whl", times=1)
+    with pytest.raises((aiohttp.ClientConnectionError, aiohttp.ClientPayloadError)):
+        await client.get(wheel.url)
+    assert index.bytes_sent(wheel.path) == 100_000
+    assert (await client.get(wheel.url)).body == wheel.data
+
+
+async def test_snap_breaks_off_when_it_opens(index: FakeIndex, client: Client) -> None:
+    wheel = index.add_wheel("demo", "1.0", size_padding=200_000)
+    snap = index.fault(Snap(after=100), "*.whl", times=1)
+    async with client.session.get(wheel.url) as response:
+        await snap.waiting()
+        assert await response.content.readexactly(100) == wheel.data[:100]
+        snap.open()
+        with pytest.raises((aiohttp.ClientConnectionError, aiohttp.ClientPayloadError)):
+            await response.read()
+    assert (await client.get(wheel.url)).body == wheel.data
+
+
+async def test_what_is_not_http_cannot_be_read(index: FakeIndex, client: Client) -> None:
+    index.fault(NotHttp(), DEMO)
+    with pytest.raises(aiohttp.ClientError):
+        await client.get(DEMO)
+    assert index.count("GET", DEMO) == 1
+
+
+@pytest.mark.parametrize("delay", [0, 0.001])
+async def test_an_endless_head_never_becomes_an_answer(index: FakeIndex, client: Client, delay: float) -> None:
+    index.fault(EndlessHead(delay), DEMO)
+    with pytest.raises((aiohttp.ClientError, TimeoutError)):
+        async with asyncio.timeout(1):
+            await client.get(DEMO)
     await index.until(lambda: index.abandoned(DEMO) == 1)
 
 
@@ -671,8 +753,9 @@ async def test_clearing_one_fault_leaves_the_others(index: FakeIndex, client: Cl
 
 def test_each_fault_is_of_one_sort() -> None:
     faults = (Status, WrongType, HtmlError, InvalidJson, BrokenGzip, GzipBomb, WrongBytes, Redirect, RedirectLoop)
-    assert all(issubclass(fault, Rewrite) for fault in faults)
-    assert all(issubclass(fault, Delivery) for fault in (Refuse, Hang, Gate, Drip, Truncated, Endless))
+    assert all(issubclass(fault, Rewrite) for fault in (*faults, OlderPage, ShorterPage))
+    deliveries = (Refuse, Hang, Gate, Drip, Truncated, Endless, Reset, Snap, NotHttp, EndlessHead)
+    assert all(issubclass(fault, Delivery) for fault in deliveries)
 
 
 # Counters, down and up, threads
@@ -694,6 +777,20 @@ async def test_requests_are_recorded(index: FakeIndex, client: Client) -> None:
     )
     index.clear_requests()
     assert (index.requests, index.bytes_sent()) == ([], 0)
+
+
+async def test_connections_are_counted_also_those_over_which_nothing_is_asked(
+    index: FakeIndex, client: Client
+) -> None:
+    assert index.connections == 0
+    _, writer = await asyncio.open_connection(*index.pages_host.split(":"))
+    await index.until(lambda: index.connections == 1)
+    writer.close()
+    await client.get(DEMO)
+    await index.down()
+    await index.up()
+    await client.get(DEMO)
+    assert (index.connections, index.count()) == (3, 2)
 
 
 async def test_down_refuses_and_up_answers_on_the_same_ports(index: FakeIndex, client: Client) -> None:

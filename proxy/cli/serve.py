@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import click
 from aiohttp import web
 
+from proxy.cli.descriptors import connections_within, raise_limit
 from proxy.cli.logs import set_up_logging
 from proxy.cli.options import config_option, data_dir_option, load, told_errors, told_faults
 from proxy.cli.reload import Reloader, reload_on_hangup
 from proxy.compose import compose
 from proxy.core.errors import InvalidConfig, SidecarError
+from proxy.web.connections import Limits, Runner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,13 +57,19 @@ async def _serve(config: Config, load_again: Callable[[], Config]) -> None:
     stop = _stop_signal()
     async with compose(config) as server:
         reload_on_hangup(Reloader(server, config, load_again))
-        runner = web.AppRunner(server.app, access_log=None, handle_signals=False, shutdown_timeout=GRACE)
+        runner = Runner(server.app, _limits(config), shutdown_timeout=GRACE)
         await runner.setup()
         try:
             _announce(config.server.host, await _listen(runner, config.server.host, config.server.port))
             await stop.wait()
         finally:
             await runner.cleanup()
+
+
+def _limits(config: Config) -> Limits:
+    """Clients get the descriptors that upstreams leave; each upstream counts pages and files apart."""
+    upstream_connections = sum(2 * upstream.max_connections for upstream in config.registry.upstreams.values())
+    return Limits(connections=connections_within(raise_limit(), upstream_connections))
 
 
 def _stop_signal() -> asyncio.Event:

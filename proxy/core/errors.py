@@ -13,6 +13,7 @@ SidecarError                 code "internal"
  │   │   ├── FileTooLarge     over `max_upload_size`
 │   │   └── NameTaken        the file name exists in the project
 │   ├── NotAcceptable        no representation satisfies `Accept`
+│   ├── TooSlow              a body did not come in time
 │   └── TokenNameTaken       a token of this name is in use
 ├── Refused                  access or policy says no
 │   ├── Unauthorized         credentials are missing or unknown
@@ -24,6 +25,7 @@ SidecarError                 code "internal"
 ├── UpstreamTrouble          an upstream cannot answer now (the name may exist)
 │   └── UpstreamBroken       it answered, but not with what it promised
 ├── StorageTrouble           the data directory cannot be read or written
+│   ├── NotStored            an upload cannot be kept, whatever the reason
 │   └── StorageFull          no space (or no inode) left
 └── InvalidConfig            the settings cannot be used; carries every fault
 """
@@ -97,6 +99,10 @@ class NotAcceptable(InvalidInput):
     code = "not-acceptable"
 
 
+class TooSlow(InvalidInput):
+    code = "too-slow"
+
+
 class TokenNameTaken(InvalidInput):
     code = "token-name-taken"
 
@@ -145,7 +151,13 @@ class NotFound(Refused):
 
 
 class UpstreamTrouble(SidecarError):
+    """`retry_after` says in how many seconds it may be worth asking again; None where nobody told."""
+
     code = "upstream-trouble"
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class UpstreamBroken(UpstreamTrouble):
@@ -154,6 +166,10 @@ class UpstreamBroken(UpstreamTrouble):
 
 class StorageTrouble(SidecarError):
     code = "storage-trouble"
+
+
+class NotStored(StorageTrouble):
+    code = "not-stored"
 
 
 class StorageFull(StorageTrouble):

@@ -1,6 +1,7 @@
 """Freshness of cached pages, as values: what to do for a page before anyone is asked (RFC 9111, RFC 5861).
 
-A page is fresh for `page_ttl`, then stale; a project that its index has quarantined is asked for again sooner.
+A page is fresh for `page_ttl`, then stale; a project that its index has quarantined is asked for again sooner. A page
+that was confirmed in the future, before the clock was set back, counts as just expired: nobody knows how old it is.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from proxy.core.model import PageEntry
+
+OLD_COPIES_LAST = timedelta(days=1)
+"""How long a network of caches may hand out a page from before the last change: PyPI's has leave for a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,20 @@ def usable_on_error(entry: PageEntry, rules: CacheRules, now: datetime) -> bool:
     return age_beyond(entry, rules, now) <= rules.stale_if_error
 
 
+def is_old_copy(entry: PageEntry, serial: int | None, rules: CacheRules, now: datetime) -> bool:
+    """Whether a page with this serial, sent in place of `entry`, is a copy from before and not to be believed.
+
+    An index that goes on telling the lower serial for longer than copies last means it: it was restored, or is another
+    one under the same address. So does one whose page at hand is too old to stand in.
+    """
+    if serial is None or entry.serial is None or serial >= entry.serial:
+        return False
+    return age_beyond(entry, rules, now) <= min(OLD_COPIES_LAST, rules.stale_if_error)
+
+
 def age_beyond(entry: PageEntry, rules: CacheRules, now: datetime) -> timedelta:
     """By how much the page is past its freshness (for `Cache-Status: ttl=-N`); negative while it is fresh."""
+    if now < entry.checked_at:
+        return timedelta(0)
     quarantined = entry.detail.status.status is Status.QUARANTINED
     return now - entry.checked_at - (rules.negative_ttl if quarantined else rules.page_ttl)

@@ -92,7 +92,8 @@ class PageEntry(Struct, frozen=True):
     """A cached page of an upstream and its freshness facts.
 
     `checked_at` is when the upstream last confirmed it. `links` names the hosts its links were checked against: when
-    the config names others, the page must be fetched whole again.
+    the config names others, the page must be fetched whole again. `serial` is the upstream's own count of changes
+    (X-PyPI-Last-Serial), None where it tells none.
     """
 
     upstream: str
@@ -100,3 +101,4 @@ class PageEntry(Struct, frozen=True):
     validators: Validators
     checked_at: datetime
     links: str = ""
+    serial: int | None = None

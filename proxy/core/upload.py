@@ -99,7 +99,7 @@ def validate(
 
     `digests` are all computed over the file, `metadata` was read from it.
     """
-    check_digests(claimed, digests)
+    _check_digests(claimed, digests)
     _check_metadata(claimed, metadata)
     return NewFile(
         project_id=project_id,
@@ -224,7 +224,7 @@ def _clean(text: str) -> str:
     return text.replace("\0", "\\x00").encode("utf-8", "replace").decode()
 
 
-def check_digests(claimed: Claimed, digests: Digests) -> None:
+def _check_digests(claimed: Claimed, digests: Digests) -> None:
     computed = {
         "sha256_digest": digests.sha256,
         "md5_digest": digests.md5,

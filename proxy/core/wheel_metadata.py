@@ -28,6 +28,8 @@ MAX_WINDOWS = 64 * 1024 * 1024
 """Bytes of one wheel held at once."""
 TAIL = 32 * 1024
 """Bytes from the end to begin with: the directory of most wheels."""
+MAX_DIRECTORY = 8 * 1024 * 1024
+"""Bytes of a directory that is read: some 50 000 files as they are usually named."""
 _BUFFER = 1024
 _GRAIN = 16 * 1024
 """Bytes at least to bring for a hole: one request more costs more."""
@@ -86,14 +88,26 @@ class Windows(io.RawIOBase):
         raise Missing(ByteRange(self._position, min(self._position + max(wanted, _GRAIN), self._size) - 1))
 
 
+class _Wary(io.BufferedReader):
+    """For zipfile, which reads a directory at once, and makes 600 bytes of an entry that has 46."""
+
+    most = MAX_DIRECTORY
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > self.most:
+            raise InvalidUpload("the wheel's directory is too large")
+        return super().read(size)
+
+
 def read_wheel_metadata(wheel: io.RawIOBase, filename: Filename) -> bytes:
     """The bytes of the one METADATA, which must speak of the wheel that `filename` names.
 
     Raises InvalidUpload where there is none to be had, and Missing.
     """
-    buffered = io.BufferedReader(wheel, _BUFFER)
+    buffered = _Wary(wheel, _BUFFER)
     try:
         with zipfile.ZipFile(buffered) as archive:
+            buffered.most = MAX_METADATA + 1
             metadata = _read(archive)
     except (zipfile.BadZipFile, zlib.error, ValueError, NotImplementedError, RuntimeError, EOFError) as error:
         # What zipfile raises for a broken, encrypted (RuntimeError) or unknown (NotImplementedError) member.

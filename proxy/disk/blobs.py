@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from proxy.core.errors import StorageTrouble
+from proxy.disk import removal, stored
 from proxy.disk.files import create_file, sync, write_all
+from proxy.disk.holds import Held, alone_with
 from proxy.disk.hops import Hops, open_hops
 from proxy.disk.layout import Layout
 from proxy.disk.parts import DiskPart
-from proxy.ports import Blob
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -19,13 +21,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from proxy.core.digests import Sha256
+    from proxy.ports import Blob, BlobFacts
 
 _PROBE = bytes(range(256)) * 16
 """4 KiB: fewer might find room inside an inode of a full disk."""
+_ASK_AGAIN = 0.05
+"""Seconds between two tries to hold the store still."""
 
 
 class DiskBlobStore:
-    """A BlobStore. Several processes may use one directory: every step between them is a rename or an unlink."""
+    """A BlobStore. Several processes may use one directory: every step between them is a rename or an unlink, under
+    the locks of `proxy.disk.holds`.
+    """
 
     def __init__(self, layout: Layout, hops: Hops) -> None:
         self._layout = layout
@@ -35,16 +42,41 @@ class DiskBlobStore:
         return DiskPart(self._layout, self._hops, full_digests=full_digests)
 
     async def find(self, sha256: Sha256) -> Blob | None:
-        return await self._hops.run("look for a file", _find, self._layout.blob(sha256), sha256)
+        return await self._hops.run("look for a file", stored.find, self._layout.blob(sha256), sha256)
 
     async def read(self, sha256: Sha256, *, limit: int) -> bytes | None:
-        return await self._hops.run("read a file", _read, self._layout.blob(sha256), limit)
+        return await self._hops.run("read a file", stored.read, self._layout.blob(sha256), limit)
 
-    async def delete(self, sha256: Sha256) -> None:
-        await self._hops.run("remove a file", _delete, self._layout.blob(sha256))
+    async def list_blobs(self, prefix: str) -> list[BlobFacts]:
+        return await self._hops.run("list files", stored.list_blobs, self._layout.blobs / prefix)
+
+    async def is_intact(self, sha256: Sha256) -> bool | None:
+        return await self._hops.run("read a file", stored.is_intact, self._layout.blob(sha256), sha256)
+
+    async def delete(self, sha256: Sha256, *, older_than: datetime | None = None) -> bool:
+        before = older_than.timestamp() if older_than else None
+        return await self._hops.run("remove a file", removal.delete, self._layout.blob(sha256), before)
+
+    async def quarantine(self, sha256: Sha256) -> bool:
+        return await self._hops.run("put a file aside", removal.quarantine, self._layout, sha256)
+
+    async def list_held(self) -> frozenset[str]:
+        return await self._hops.run("look at locks", removal.list_held, self._layout)
+
+    @asynccontextmanager
+    async def held_still(self) -> AsyncIterator[None]:
+        """As the port says; it waits for removals that are at work, and for who else holds the store."""
+        with ExitStack() as stack:
+            while True:
+                try:
+                    stack.enter_context(alone_with(self._layout.blobs))
+                    break
+                except Held:
+                    await asyncio.sleep(_ASK_AGAIN)
+            yield
 
     async def sweep(self, older_than: datetime) -> int:
-        return await self._hops.run("remove old parts", _sweep, self._layout.parts, older_than.timestamp())
+        return await self._hops.run("remove old parts", removal.sweep, self._layout.parts, older_than.timestamp())
 
     async def probe(self) -> None:
         await self._hops.run("write a test file", _probe, self._layout.new_part())
@@ -60,44 +92,6 @@ async def open_blob_store(data_dir: Path) -> AsyncIterator[DiskBlobStore]:
     async with open_hops() as hops:
         await hops.run("prepare the data directory", layout.create)
         yield DiskBlobStore(layout, hops)
-
-
-def _find(path: Path, sha256: Sha256) -> Blob | None:
-    try:
-        return Blob(sha256, path.stat().st_size, path)
-    except FileNotFoundError:
-        return None
-
-
-def _read(path: Path, limit: int) -> bytes | None:
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        return None
-    with file:
-        size = os.fstat(file.fileno()).st_size
-        if size > limit:
-            raise StorageTrouble(f"a stored file of {size} bytes is over the {limit} that are read at once")
-        return file.read()
-
-
-def _delete(path: Path) -> None:
-    # Not synced: a blob that a power cut brings back is one that no row names.
-    path.unlink(missing_ok=True)
-
-
-def _sweep(parts: Path, older_than: float) -> int:
-    """Bytes freed. Parts that their writers end meanwhile, here or in another process, are theirs."""
-    freed = 0
-    for part in parts.iterdir():
-        try:
-            facts = part.lstat()
-            if facts.st_mtime < older_than:
-                part.unlink()
-                freed += facts.st_size
-        except FileNotFoundError:
-            continue
-    return freed
 
 
 def _probe(path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from proxy.core.errors import StorageTrouble
 from proxy.disk.files import DIRECTORY_MODE, make_directory, sync_directory
+from proxy.ports import PREFIXES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +26,11 @@ class Layout(NamedTuple):
     def parts(self) -> Path:
         return self.root / "parts"
 
+    @property
+    def quarantine(self) -> Path:
+        """Blobs whose bytes turned out to be wrong, by digest; made with the first of them."""
+        return self.root / "quarantine"
+
     def blob(self, sha256: Sha256) -> Path:
         return self.blobs / sha256[:2] / sha256[2:]
 
@@ -39,10 +45,10 @@ class Layout(NamedTuple):
         """
         make_directory(self.blobs)
         make_directory(self.parts)
-        for first_byte in range(256):
-            (self.blobs / f"{first_byte:02x}").mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+        if self.blobs.stat().st_dev != self.parts.stat().st_dev:
+            raise StorageTrouble("blobs and parts must lie on one file system: mount it at the data directory itself")
+        for prefix in PREFIXES:
+            (self.blobs / prefix).mkdir(mode=DIRECTORY_MODE, exist_ok=True)
         # Also when they were there: who made them may have been killed before this.
         sync_directory(self.blobs)
         sync_directory(self.root)
-        if self.blobs.stat().st_dev != self.parts.stat().st_dev:
-            raise StorageTrouble("blobs and parts must lie on one file system: mount it at the data directory itself")

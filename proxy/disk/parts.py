@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from io import BufferedReader, BytesIO
 from threading import Lock
 from typing import TYPE_CHECKING, BinaryIO, TypeVar, TypeVarTuple
 
 from proxy.core.digests import FullHasher, Sha256Hasher
 from proxy.core.errors import StorageTrouble
-from proxy.disk.files import create_file, sync, sync_directory, write_all
+from proxy.disk.files import make_young, sync, write_all
+from proxy.disk.holds import create_part, hold_directory
 from proxy.disk.hops import trouble
 from proxy.disk.readers import PartReader
 from proxy.ports import Blob
@@ -30,7 +32,9 @@ class DiskPart:
     """A BlobWriter. Whoever asked for it closes it in every case; until then what it committed can be read here, even
     when the blob is deleted meanwhile. One that is dropped unclosed frees its descriptor with a ResourceWarning.
 
-    The file is made by the first write (or the commit of no bytes), so a cancelled `writer()` leaves nothing.
+    The file is made by the first write (or the commit of no bytes), so a cancelled `writer()` leaves nothing. While it
+    is open its lock tells every process that it is no leftover, and from the commit on the lock on the blob's
+    directory that a row may be on its way.
     After a failed or cancelled write or commit, bytes may be missing: it can be read and closed, nothing else.
 
     Two locks guard it, taken on threads. `_turn`: write, commit and close come one after the other, also while a call
@@ -46,6 +50,7 @@ class DiskPart:
         self._turn = Lock()
         self._descriptor = Lock()
         self._file: FileIO | None = None
+        self._held: int | None = None  # the blob's directory, open and locked
         self._size = 0
         self._whole = True
         self._closed = False
@@ -97,7 +102,7 @@ class DiskPart:
         if self._closed or self._blob or not self._whole:
             raise StorageTrouble("this part has ended or failed: begin a new one")
         if self._file is None:
-            self._file = create_file(self._path)
+            self._file = create_part(self._path)
         return self._file
 
     def _read(self, offset: int, size: int) -> bytes:
@@ -129,17 +134,24 @@ class DiskPart:
         A blob of this digest that is there is replaced: whoever has it open goes on with the old file, one that rotted
         is healed, and the new age keeps it from those who remove old blobs that no row names yet.
         """
-        sync(file.fileno())
         sha256 = self._hasher.digests().sha256
         path = self._layout.blob(sha256)
+        self._held = hold_directory(path.parent)
+        make_young(file.fileno())
+        sync(file.fileno())
         os.replace(self._path, path)  # noqa: PTH105
-        sync_directory(path.parent)
+        sync(self._held)
         return Blob(sha256, self._size, path)
 
     def _close(self) -> None:
+        """A file that cannot be removed now is a leftover for the sweep, and no trouble of whoever is done with it."""
         with self._turn:
             with self._descriptor:
                 self._closed = True
                 if self._file is not None:
                     self._file.close()
-            self._path.unlink(missing_ok=True)  # a committed one has another name by now
+            with suppress(OSError):
+                self._path.unlink()  # a committed one has another name by now
+            if self._held is not None:
+                os.close(self._held)
+                self._held = None

@@ -3,6 +3,9 @@
 A download is a task of the cache, not of the request that began it. Followers read its part by offset, each at its own
 pace, up to HOLD_BACK bytes before the end of what is written: the last bytes are released when the digest agrees, so
 that nobody ever holds a whole file that is wrong. When it does not, the part is dropped and every follower is cut off.
+
+A connection that breaks is no failure yet: `resuming` takes it up again. Nor is a disk that takes no more the
+followers' trouble: `bypass` leads them past it.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from typing import TYPE_CHECKING
 from proxy.core.errors import SidecarError, StorageTrouble, UpstreamBroken, UpstreamTrouble
 from proxy.ports import Blob
 from proxy.services.coalesce import Coalescer
+from proxy.services.resuming import open_resuming
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
@@ -28,11 +32,13 @@ logger = logging.getLogger(__name__)
 
 HOLD_BACK = 1024
 """Bytes kept from followers until the digest is known to be right."""
+SMALL = 16 * 1024
+"""A file of at most so many bytes is kept back whole: it costs no time, and what is wrong becomes an error answer."""
 READ_SIZE = 256 * 1024
 
 
 class Download:
-    """One file on its way. `length` is known when `answered` returns, None where nobody told it."""
+    """One file on its way. `length` is known when the download is opened, None where nobody told it."""
 
     def __init__(self, file: UpstreamFile, part: BlobWriter) -> None:
         self.file = file
@@ -54,6 +60,11 @@ class Download:
     def complete(self) -> bool:
         """Whether all of it is here and verified."""
         return self._complete
+
+    @property
+    def failed(self) -> bool:
+        """Whether it has ended and nothing is kept."""
+        return self._failure is not None
 
     async def answered(self) -> None:
         """Wait until the upstream begins to send; raises its trouble where it does not."""
@@ -77,26 +88,32 @@ class Download:
 
         Whoever follows holds it meanwhile.
         """
-        offset, end = (wanted.first, wanted.last + 1) if wanted else (0, self.length)
+        offset, end = (wanted.first, wanted.last + 1) if wanted else (0, None)  # the end of the whole is its commit
         while end is None or offset < end:
             await self._reach(offset)
             if self._readable <= offset:
                 return
             stop = self._readable if end is None else min(end, self._readable)
-            chunk = await self._part.read(offset, min(READ_SIZE, stop - offset))
+            chunk = await self.read(offset, stop - offset)
             offset += len(chunk)
             yield chunk
 
+    async def read(self, offset: int, size: int) -> bytes:
+        """Some of at most `size` bytes from `offset`, for who holds it and was sent them; raises StorageTrouble."""
+        chunk = await self._part.read(offset, min(READ_SIZE, size))
+        if not chunk:
+            raise StorageTrouble("bytes that were written cannot be read again")
+        return chunk
+
     async def fill(self, body: Body) -> None:
-        """Take in the upstream's bytes; raises UpstreamBroken when they are more or fewer than promised."""
-        self._begin(body)
+        """Take in the upstream's bytes; raises what they raise, StorageTrouble."""
+        self.length = body.length
+        self._answered = True
+        self._wake()
+        held_back = hold_back(self.length)
         async for chunk in body.chunks:
             await self._part.write(chunk)
-            if self.length is not None and self._part.size > self.length:
-                raise UpstreamBroken(f"{self.file.file.filename}: the upstream sent more than it promised")
-            self._advance(self._part.size - HOLD_BACK)
-        if self.length is not None and self._part.size != self.length:
-            raise UpstreamBroken(f"{self.file.file.filename}: the upstream sent less than it promised")
+            self._advance(self._part.size - held_back)
 
     async def commit(self) -> None:
         """Verify and keep; raises UpstreamBroken when the digest is not the listed one."""
@@ -118,7 +135,13 @@ class Download:
             while self._holders:
                 await self._changed.wait()
         finally:
+            await asyncio.shield(self._discard())  # also where this task is being ended
+
+    async def _discard(self) -> None:
+        try:
             await self._part.close()
+        except StorageTrouble as error:
+            logger.warning("a part stays until it is swept: %s", error)
 
     async def _reach(self, offset: int) -> None:
         """Wait until there is a byte at `offset`, or the end."""
@@ -126,13 +149,6 @@ class Download:
             await self._changed.wait()
         if self._failure:
             raise self._failure
-
-    def _begin(self, body: Body) -> None:
-        if self.length is not None and body.length is not None and body.length != self.length:
-            raise UpstreamBroken(f"{self.file.file.filename}: the upstream offers another size than its page promises")
-        self.length = self.length if self.length is not None else body.length
-        self._answered = self.length != 0  # of an empty file there are no bytes to hold back until it is verified
-        self._wake()
 
     def _advance(self, readable: int) -> None:
         if readable > self._readable:
@@ -169,14 +185,13 @@ class Downloads:
         return self._running.get(sha256)
 
     @asynccontextmanager
-    async def open(self, file: UpstreamFile) -> AsyncIterator[Download | Blob]:
+    async def open(self, file: UpstreamFile, *, anew: bool = False) -> AsyncIterator[Download | Blob]:
         """The running download of this file, begun where there is none, held for the block; or the blob where it has
-        just ended.
+        just ended. `anew`: a blob that is here is of no use, another is to take its place.
 
-        Raises UpstreamTrouble, StorageTrouble.
+        Raises NotFound, UpstreamTrouble; StorageTrouble when its bytes are read.
         """
-        sha256 = file.file.sha256
-        opened = self._running.get(sha256) or await self._starting.run(sha256, lambda: self._begin(file))
+        opened = await self._open(file, anew=anew)
         if isinstance(opened, Blob):
             yield opened
             return
@@ -187,15 +202,28 @@ class Downloads:
     async def close(self) -> None:
         """End all downloads; what is not whole is dropped."""
         await self._starting.close()
+        running = list(self._running.values())
         for task, download in self._tasks.items():
-            if download in self._running.values():  # one that is tidying up is waited for
+            if download in running:  # one that is tidying up is waited for
                 task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for download in self._running.values():  # cancelled before its first step, it has told nobody
+            download.end(_broken_off())
+            await download.close()
+        self._running.clear()
 
-    async def _begin(self, file: UpstreamFile) -> Download | Blob:
+    async def _open(self, file: UpstreamFile, *, anew: bool) -> Download | Blob:
+        sha256 = file.file.sha256
+        while (running := self._running.get(sha256)) is None:
+            opened = await self._starting.run(sha256, lambda: self._begin(file, anew=anew))
+            if not (anew and isinstance(opened, Blob)):  # else the look of a caller was joined that trusts the blob
+                return opened
+        return running
+
+    async def _begin(self, file: UpstreamFile, *, anew: bool) -> Download | Blob:
         """Look once more before fetching: the caller may have looked just before another download ended."""
         sha256 = file.file.sha256
-        if blob := await self._blobs.find(sha256):
+        if not anew and (blob := await find_readable(self._blobs, sha256)):
             return blob
         download = self._running[sha256] = Download(file, await self._blobs.writer())
         task = asyncio.create_task(self._run(download))
@@ -212,13 +240,13 @@ class Downloads:
             await download.close()
 
     async def _fetch(self, download: Download) -> None:
-        failure: SidecarError = UpstreamTrouble("the download was broken off")
+        failure: SidecarError = _broken_off()
         try:
-            async with self._upstreams[download.file.upstream].open_file(download.file.file.url) as body:
+            async with open_resuming(self._upstreams[download.file.upstream], download.file.file) as body:
                 await download.fill(body)
             await download.commit()
         except SidecarError as error:
-            logger.warning("%s", error)
+            logger.warning("%s was not cached: %s", download.file.file.filename, error)
             failure = error
         finally:
             del self._running[download.file.file.sha256]  # whatever happened, the next caller starts anew
@@ -231,3 +259,21 @@ class Downloads:
         except StorageTrouble as error:
             logger.warning("cannot note that %s is cached: %s", file.filename, error)
         self._on_cached(download.file)
+
+
+async def find_readable(blobs: BlobStore, sha256: Sha256) -> Blob | None:
+    """The blob; None also where the disk cannot be asked: what can be fetched is then fetched."""
+    try:
+        return await blobs.find(sha256)
+    except StorageTrouble as error:
+        logger.warning("%s", error)
+        return None
+
+
+def hold_back(length: int | None) -> int:
+    """How many bytes of a file stay behind until it is verified; `length` None: nobody told how long it is."""
+    return SMALL if length is not None and length <= SMALL else HOLD_BACK
+
+
+def _broken_off() -> UpstreamTrouble:
+    return UpstreamTrouble("the download was broken off")

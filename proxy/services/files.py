@@ -11,15 +11,19 @@ from msgspec.structs import replace
 
 from proxy.core import cache_status
 from proxy.core.access import Action
+from proxy.core.digests import sha256_of
 from proxy.core.distributions import candidate_projects
 from proxy.core.errors import NotFound, Refused, StorageTrouble, UpstreamBroken
 from proxy.core.local import LocalFile
 from proxy.core.policy import check_access
 from proxy.core.provenance import provenance_of
 from proxy.ports import Blob
+from proxy.services import bypass
+from proxy.services.cached_pages import promised_metadata
+from proxy.services.downloads import find_readable
 from proxy.services.listings import UpstreamFile, first_refusal
 from proxy.services.pages import policy_time
-from proxy.services.upstream_pages import promised_metadata
+from proxy.services.resuming import open_resuming
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FILE_NOT_FOUND = "404 Not Found"
+UNREADABLE = "a stored file cannot be read: check the data directory with `pypi-sidecar verify`"
 MAX_PROVENANCE = 16 * 1024 * 1024
 """Bytes of provenance objects held in memory: those of an immutable file do not change."""
 FOLLOW_AHEAD = 4 * 1024 * 1024
@@ -45,21 +50,36 @@ FOLLOW_AHEAD = 4 * 1024 * 1024
 
 
 class Stored(NamedTuple):
-    """Verified bytes that are here; `release` is the id of a published file's, None for what is cached."""
+    """Verified bytes that are here; `release` is the id of a published file's, None for what is cached.
+
+    `source` is the upstream's file that they are, or that they were read out of; None where there is no other copy.
+    """
 
     blob: Blob
     cache_status: CacheStatus
     release: int | None = None
+    source: UpstreamFile | None = None
 
 
 class Cold(NamedTuple):
-    """A file that the caller may have and that is not here yet. `size` is None where the upstream does not tell."""
+    """A file that the caller may have and that is not here yet. `size` is None where the upstream does not tell.
+
+    `anew`: what is here of it cannot be read.
+    """
 
     file: UpstreamFile
     size: int | None
+    anew: bool = False
 
 
-Found: TypeAlias = Stored | Cold
+class Unkept(NamedTuple):
+    """Core metadata that was read out of a wheel and that the disk did not take."""
+
+    data: bytes
+    sha256: Sha256
+
+
+Found: TypeAlias = Stored | Cold | Unkept
 
 
 class Files:
@@ -92,7 +112,7 @@ class Files:
         if isinstance(found, LocalFile):
             if found.core_metadata is None:
                 raise NotFound(FILE_NOT_FOUND)
-            return await self._local(found.core_metadata)
+            return await self._local(found.core_metadata, size=None)
         if (promised := promised_metadata(found.file)) is None:
             return await self._read_metadata(found)
         companion = replace(
@@ -103,6 +123,14 @@ class Files:
             size=None,
         )
         return await self._locate(UpstreamFile(found.upstream, found.project, companion))
+
+    async def find_anew(self, found: Stored) -> Found:
+        """The same where its blob turned out to be unreadable: from the upstream; StorageTrouble where it has none."""
+        if found.source is None:
+            raise StorageTrouble(UNREADABLE)
+        if found.source.file.sha256 == found.blob.sha256:
+            return Cold(found.source, found.source.file.size, anew=True)
+        return _as_found(await self._wheel_metadata.read_anew(found.source), found.source)
 
     async def find_provenance(
         self, caller: Principal, scope: Scope, sha256: Sha256, filename: Filename
@@ -125,8 +153,12 @@ class Files:
         return await self._upstreams[cold.file.upstream].fetch_size(cold.file.file.url)
 
     def fetch(self, cold: Cold) -> AbstractAsyncContextManager[Download | Blob]:
-        """A cold file, cached while it is read; raises UpstreamTrouble, StorageTrouble."""
-        return self._downloads.open(cold.file)
+        """A cold file, cached while it is read; raises NotFound, UpstreamTrouble."""
+        return self._downloads.open(cold.file, anew=cold.anew)
+
+    def follow(self, download: Download, wanted: ByteRange | None = None) -> AsyncGenerator[bytes, None]:
+        """The bytes (of a range) that a download brings, also where the disk cannot keep them."""
+        return bypass.follow(download, self._upstreams[download.file.upstream], wanted)
 
     @asynccontextmanager
     async def fetch_range(self, cold: Cold, wanted: ByteRange) -> AsyncIterator[AsyncGenerator[bytes, None] | Blob]:
@@ -147,13 +179,13 @@ class Files:
             self._provenance[url] = fetched
         return fetched, cache_status.STORED
 
-    async def _read_metadata(self, wheel: UpstreamFile) -> Stored:
+    async def _read_metadata(self, wheel: UpstreamFile) -> Stored | Unkept:
         """The metadata of a wheel whose upstream offers none, from here or out of the wheel itself."""
-        if wheel.core_metadata and (blob := await self._blobs.find(wheel.core_metadata)):
-            return Stored(blob, cache_status.HIT)
+        if wheel.core_metadata and (blob := await find_readable(self._blobs, wheel.core_metadata)):
+            return Stored(blob, cache_status.HIT, source=wheel)
         if not wheel.file.filename.endswith(".whl"):
             raise NotFound(FILE_NOT_FOUND)
-        return Stored(await self._wheel_metadata.get(wheel), cache_status.STORED)
+        return _as_found(await self._wheel_metadata.get(wheel), wheel)
 
     async def _open_range(
         self, cold: Cold, wanted: ByteRange, stack: AsyncExitStack
@@ -164,11 +196,11 @@ class Files:
                 return (await stack.enter_async_context(self._relay(cold, wanted))).chunks
             except UpstreamBroken as error:
                 logger.info("%s", error)
-        opened = await stack.enter_async_context(self._downloads.open(cold.file))
-        return opened if isinstance(opened, Blob) else opened.follow(wanted)
+        opened = await stack.enter_async_context(self.fetch(cold))
+        return opened if isinstance(opened, Blob) else self.follow(opened, wanted)
 
     def _relay(self, cold: Cold, wanted: ByteRange) -> AbstractAsyncContextManager[Body]:
-        return self._upstreams[cold.file.upstream].open_file(cold.file.file.url, wanted)
+        return open_resuming(self._upstreams[cold.file.upstream], cold.file.file, wanted)
 
     async def _find_listed(self, caller: Principal, scope: Scope, sha256: Sha256, filename: Filename) -> FoundFile:
         """The file among those of the projects that its name may belong to, the likeliest first."""
@@ -196,14 +228,29 @@ class Files:
 
     async def _locate(self, found: FoundFile) -> Found:
         if isinstance(found, LocalFile):
-            return await self._local(found.digests.sha256, found.release_id)
-        sha256 = found.file.sha256
-        if self._downloads.find(sha256) is None and (blob := await self._blobs.find(sha256)):
-            return Stored(blob, cache_status.HIT)
-        return Cold(found, found.file.size)
+            return await self._local(found.digests.sha256, found.digests.size, found.release_id)
+        sha256, size = found.file.sha256, found.file.size
+        if self._downloads.find(sha256) or (blob := await find_readable(self._blobs, sha256)) is None:
+            return Cold(found, size)
+        if size not in {None, blob.size}:
+            logger.warning("the cached %s has lost bytes and is fetched anew", found.file.filename)
+            return Cold(found, size, anew=True)
+        return Stored(blob, cache_status.HIT, source=found)
 
-    async def _local(self, sha256: Sha256, release: int | None = None) -> Stored:
+    async def _local(self, sha256: Sha256, size: int | None, release: int | None = None) -> Stored:
+        """A published blob; raises StorageTrouble where it is missing, or has not the `size` that it was published in.
+
+        The size of core metadata is not known.
+        """
         blob = await self._blobs.find(sha256)
         if blob is None:
             raise StorageTrouble("a published file is missing from the data directory; restore it from a backup")
+        if size not in {None, blob.size}:
+            raise StorageTrouble(UNREADABLE)
         return Stored(blob, cache_status.LOCAL, release)
+
+
+def _as_found(metadata: Blob | bytes, wheel: UpstreamFile) -> Stored | Unkept:
+    if isinstance(metadata, bytes):
+        return Unkept(metadata, sha256_of(metadata))
+    return Stored(metadata, cache_status.STORED, source=wheel)

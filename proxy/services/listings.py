@@ -5,7 +5,9 @@ Pages render a listing, files are found in one: what a page does not list is not
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, assert_never
 
 from packaging.version import Version
@@ -13,7 +15,7 @@ from packaging.version import Version
 from proxy.core import cache_status, policy
 from proxy.core.access import Action
 from proxy.core.distributions import version_of
-from proxy.core.errors import NotFound, Refused
+from proxy.core.errors import NotFound, Refused, UpstreamTrouble
 from proxy.core.model import ProjectDetail, ProjectStatus, Status
 from proxy.core.policy import Decision, FileRules, Forward, Local, LocalFacts, Merge, Refuse, Scope
 
@@ -29,10 +31,15 @@ if TYPE_CHECKING:
     from proxy.core.names import Filename, ProjectName
     from proxy.core.registry import Project, Registry
     from proxy.ports import LocalStore
-    from proxy.services.upstream_pages import CachedPage, Seen, UpstreamPages
+    from proxy.services.cached_pages import CachedPage
+    from proxy.services.upstream_pages import Seen, UpstreamPages
 
     _Ask: TypeAlias = Callable[[str, ProjectName], Awaitable[Seen]]
     _FromUpstream: TypeAlias = tuple["Forwarded", CacheStatus]
+
+
+PATIENCE = timedelta(seconds=9.5)
+"""For all upstreams that are asked for one name: an error is due within 10 s."""
 
 
 class Forwarded(NamedTuple):
@@ -115,10 +122,13 @@ class Listing:
 
 
 class Listings:
-    def __init__(self, registry: Registry, store: LocalStore, pages: UpstreamPages) -> None:
+    def __init__(
+        self, registry: Registry, store: LocalStore, pages: UpstreamPages, patience: timedelta = PATIENCE
+    ) -> None:
         self._registry = registry
         self._store = store
         self._pages = pages
+        self._patience = patience
 
     async def find_facts(self, scope: Scope, name: ProjectName) -> LocalFacts:
         root = self._registry.root_of(scope)
@@ -163,12 +173,12 @@ class Listings:
             case Forward(redirects=True):
                 return Elsewhere(f"{self._registry.upstreams[decision.upstreams[0]].url}{name}/")
             case Forward():
-                upstream = await _find_forwarded(decision, name, ask)
+                upstream = await self._find_forwarded(decision, name, ask)
                 if upstream is None:
                     raise NotFound(policy.PACKAGE_NOT_FOUND, rule=policy.Rule.UPSTREAMS)
                 return Listing(name, (), None, *upstream, decision.keeps_upstream_urls)
             case Merge(local, forward):
-                return await self._local(local.projects, name, await _find_forwarded(forward, name, ask))
+                return await self._local(local.projects, name, await self._find_forwarded(forward, name, ask))
         assert_never(decision)
 
     async def _local(
@@ -179,8 +189,20 @@ class Listings:
         forwarded, source = merged or (None, cache_status.LOCAL)
         return Listing(name, files, status, forwarded, source)
 
+    async def _find_forwarded(self, decision: Forward, name: ProjectName, ask: _Ask) -> _FromUpstream | None:
+        """What the upstreams have, within the patience of a client or the longest page timeout that the config gives.
 
-async def _find_forwarded(decision: Forward, name: ProjectName, ask: _Ask) -> _FromUpstream | None:
+        Raises UpstreamTrouble.
+        """
+        timeouts = (self._registry.upstreams[upstream].page_timeout for upstream in decision.upstreams)
+        try:
+            async with asyncio.timeout(max((self._patience, *timeouts)).total_seconds()):
+                return await _first_that_has(decision, name, ask)
+        except TimeoutError as error:
+            raise UpstreamTrouble(f"the upstreams did not send the page of {name} in time") from error
+
+
+async def _first_that_has(decision: Forward, name: ProjectName, ask: _Ask) -> _FromUpstream | None:
     """The first upstream that has the project; trouble with one ends the search (UpstreamTrouble)."""
     for upstream in decision.upstreams:
         seen = await ask(upstream, name)

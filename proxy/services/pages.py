@@ -142,4 +142,4 @@ def _content_key(listing: Listing, now: datetime) -> Hashable:
         return (listing.name, local, listing.local_status)
     page, rules = listing.forwarded
     minute = now if rules.group.min_age else None
-    return (listing.name, local, listing.local_status, page.serial, rules.group.path, minute)
+    return (listing.name, local, listing.local_status, page.revision, rules.group.path, minute)

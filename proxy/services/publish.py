@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from proxy.core.access import Action, protects
 from proxy.core.archive import ArchiveMetadata, read_archive
 from proxy.core.distributions import Kind, parse_distribution
-from proxy.core.errors import FileTooLarge, Forbidden, NameTaken, StorageTrouble
+from proxy.core.errors import FileTooLarge, Forbidden, NameTaken, NotStored, StorageFull, StorageTrouble
 from proxy.core.form_of import form_of
 from proxy.core.model import Status
 from proxy.core.policy import check_access
 from proxy.core.registry import Duplicates
-from proxy.core.upload import check_digests, check_form, validate
+from proxy.core.upload import check_form, validate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from proxy.core.access import Principal
-    from proxy.core.digests import Sha256
     from proxy.core.local import LocalFile, NewFile
     from proxy.core.names import Filename, ProjectName
     from proxy.core.registry import Project, Registry
@@ -62,20 +61,25 @@ class Publisher:
 
     @asynccontextmanager
     async def receive(self, caller: Principal, project: Project) -> AsyncIterator[Upload]:
-        """An upload to write to and then to `publish`; what was not published by the end leaves nothing behind."""
+        """An upload to write to and then to `publish`; what was not published by the end leaves nothing behind.
+
+        Raises StorageFull, and NotStored where the data directory does not take it for another reason.
+        """
         self.authorize(caller, project)
-        part = await self._blobs.writer(full_digests=True)
         try:
-            yield Upload(caller, project, part, self._max_upload_size)
-        finally:
-            await part.close()
+            async with self._part() as part:
+                yield Upload(caller, project, part, self._max_upload_size)
+        except StorageFull:
+            raise
+        except StorageTrouble as error:  # read-only, not allowed, broken: what was sent cannot be kept
+            raise NotStored(error.message) from error.__cause__ or error
 
     async def publish(self, upload: Upload, form: UploadForm) -> LocalFile:
         """Validate what was received and make it exist; raises InvalidUpload, NameTaken, Forbidden, StorageTrouble."""
         claimed = check_form(form)
         await self._check_open(upload, claimed.name)
         if (taken := await self._find_taken(upload, claimed)) is not None:
-            return self._accept_again(upload, claimed, taken)
+            _check_same(upload, taken)
         return await self._publish(upload, claimed, await self._read_archive(upload, claimed.filename, claimed.kind))
 
     async def publish_as_described(self, upload: Upload, filename: Filename) -> LocalFile:
@@ -90,6 +94,14 @@ class Publisher:
         name = parse_distribution(filename).project
         return any(file.filename == filename for file in await self._store.list_files((project.id,), name))
 
+    @asynccontextmanager
+    async def _part(self) -> AsyncIterator[BlobWriter]:
+        part = await self._blobs.writer(full_digests=True)
+        try:
+            yield part
+        finally:
+            await part.close()
+
     async def _publish(self, upload: Upload, claimed: Claimed, archive: ArchiveMetadata) -> LocalFile:
         new = validate(
             claimed,
@@ -98,15 +110,18 @@ class Publisher:
             metadata=archive,
             published_by=upload.caller.username or upload.caller.name,
         )
-        await upload.part.commit()
-        if new.kind is Kind.WHEEL:
-            await self._keep_metadata(archive.metadata)
-        try:
-            return await self._add(new, upload.project)
-        except NameTaken:  # by an upload that came meanwhile
-            if (taken := await self._find_taken(upload, claimed)) is None:
-                raise
-            return self._accept_again(upload, claimed, taken)
+        async with self._part() as companion:  # like the upload's own it is held until the row that names it is in
+            await upload.part.commit()
+            if new.kind is Kind.WHEEL:
+                await companion.write(archive.metadata)
+                await companion.commit()
+            try:
+                return await self._add(new, upload.project)
+            except NameTaken:
+                if (taken := await self._find_taken(upload, claimed)) is None:
+                    raise
+                _check_same(upload, taken)
+                return taken  # its bytes were kept once more: a blob that was lost is there again
 
     async def _check_open(self, upload: Upload, name: ProjectName) -> None:
         """A protected name, or a project that is archived or quarantined (PEP 792), takes no uploads."""
@@ -120,14 +135,6 @@ class Publisher:
         files = await self._store.list_files((upload.project.id,), claimed.name)
         return next((file for file in files if file.filename == claimed.filename), None)
 
-    def _accept_again(self, upload: Upload, claimed: Claimed, taken: LocalFile) -> LocalFile:
-        """The same bytes once more are no fault where the project says so; a wrong digest is one, as at first."""
-        same = upload.part.digests().sha256 == taken.digests.sha256
-        if same and upload.project.duplicates is Duplicates.IDENTICAL:
-            check_digests(claimed, upload.part.digests())
-            return taken
-        raise NameTaken("Validation failed: File name has already been taken")
-
     async def _read_archive(self, upload: Upload, filename: Filename, kind: Kind) -> ArchiveMetadata:
         def read() -> ArchiveMetadata:
             with upload.part.reader() as file:
@@ -138,14 +145,13 @@ class Publisher:
         except OSError as error:
             raise StorageTrouble("the data directory cannot be read") from error
 
-    async def _keep_metadata(self, metadata: bytes) -> Sha256:
-        part = await self._blobs.writer()
-        try:
-            await part.write(metadata)
-            return (await part.commit()).sha256
-        finally:
-            await part.close()
-
     async def _add(self, new: NewFile, project: Project) -> LocalFile:
         root = self._registry.root_of(project)
         return await self._store.publish(new, root=root.id, now=self._clock.now())
+
+
+def _check_same(upload: Upload, taken: LocalFile) -> None:
+    """The same bytes once more are no fault where the project says so; raises NameTaken."""
+    same = upload.part.digests().sha256 == taken.digests.sha256
+    if not same or upload.project.duplicates is not Duplicates.IDENTICAL:
+        raise NameTaken("Validation failed: File name has already been taken")

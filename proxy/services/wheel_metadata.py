@@ -10,12 +10,14 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from proxy.core.errors import InvalidUpload, NotFound, SidecarError, StorageTrouble, UpstreamBroken
+from proxy.core.errors import InvalidUpload, NotFound, SidecarError, StorageTrouble
 from proxy.core.names import Filename
 from proxy.core.ranges import ByteRange
 from proxy.core.wheel_metadata import MAX_WINDOWS, TAIL, Missing, Windows, read_wheel_metadata
+from proxy.services.cached_pages import promised_metadata
 from proxy.services.coalesce import Coalescer
-from proxy.services.upstream_pages import promised_metadata
+from proxy.services.downloads import find_readable
+from proxy.services.resuming import open_resuming
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,11 +49,18 @@ class WheelMetadata:
         self._blobs = blobs
         self._store = store
         self._clock = clock
-        self._flights: Coalescer[Sha256, Blob] = Coalescer()
+        self._flights: Coalescer[Sha256, Blob | bytes] = Coalescer()
 
-    async def get(self, wheel: UpstreamFile) -> Blob:
-        """The core metadata of a wheel; raises NotFound where it has none, UpstreamTrouble, StorageTrouble."""
+    async def get(self, wheel: UpstreamFile) -> Blob | bytes:
+        """The core metadata of a wheel, its bytes where the disk does not keep them.
+
+        Raises NotFound where it has none, UpstreamTrouble.
+        """
         return await self._flights.run(wheel.file.sha256, lambda: self._read(wheel))
+
+    async def read_anew(self, wheel: UpstreamFile) -> bytes:
+        """The core metadata of a wheel where what was kept of it cannot be read; raises what `get` raises."""
+        return await self._read_out(wheel)
 
     def read_aside(self, wheel: UpstreamFile) -> None:
         """Read it for those who ask next: somebody took an interest in a wheel whose metadata nobody offers."""
@@ -66,25 +75,37 @@ class WheelMetadata:
     async def close(self) -> None:
         await self._flights.close()
 
-    async def _read_quietly(self, wheel: UpstreamFile) -> Blob:
+    async def _read_quietly(self, wheel: UpstreamFile) -> Blob | bytes:
         try:
             return await self._read(wheel)
         except SidecarError as error:
             logger.info("no core metadata for %s: %s", wheel.file.filename, error)
             raise
 
-    async def _read(self, wheel: UpstreamFile) -> Blob:
+    async def _read(self, wheel: UpstreamFile) -> Blob | bytes:
+        metadata = await self._read_out(wheel)
         try:
-            stored = await self._blobs.find(wheel.file.sha256)
-            metadata = await (self._read_stored(wheel, stored) if stored else self._read_by_ranges(wheel))
-        except InvalidUpload as error:
-            raise NotFound(f"404 Not Found - {error.message}") from error
-        blob = await self._keep(metadata)
-        if not promised_metadata(wheel.file):
-            await self._pages.learn(wheel.upstream, wheel.project, wheel.file.sha256, blob.sha256)
+            blob = await self._keep(metadata)
+            if not promised_metadata(wheel.file):
+                await self._pages.learn(wheel.upstream, wheel.project, wheel.file.sha256, blob.sha256)
+        except StorageTrouble as error:
+            logger.warning("the core metadata of %s is passed on and not kept: %s", wheel.file.filename, error)
+            return metadata
         return blob
 
-    async def _read_stored(self, wheel: UpstreamFile, stored: Blob) -> bytes:
+    async def _read_out(self, wheel: UpstreamFile) -> bytes:
+        """From the wheel that is here, or from its upstream where it is not or cannot be read."""
+        try:
+            stored = await find_readable(self._blobs, wheel.file.sha256)
+            if stored and wheel.file.size in {None, stored.size}:  # one that has lost bytes would seem to have none
+                metadata = await self._read_stored(wheel, stored)
+                if metadata is not None:
+                    return metadata
+            return await self._read_by_ranges(wheel)
+        except InvalidUpload as error:
+            raise NotFound(f"404 Not Found - {error.message}") from error
+
+    async def _read_stored(self, wheel: UpstreamFile, stored: Blob) -> bytes | None:
         def read() -> bytes:
             with stored.path.open("rb", buffering=0) as file:
                 return read_wheel_metadata(file, Filename(wheel.file.filename))
@@ -92,7 +113,8 @@ class WheelMetadata:
         try:
             return await asyncio.to_thread(read)
         except OSError as error:  # as where it was evicted a moment ago
-            raise StorageTrouble("the data directory cannot be read") from error
+            logger.warning("the cached %s cannot be read: %r", wheel.file.filename, error)
+            return None
 
     async def _read_by_ranges(self, wheel: UpstreamFile) -> bytes:
         size = wheel.file.size or await self._upstreams[wheel.upstream].fetch_size(wheel.file.url)
@@ -110,22 +132,15 @@ class WheelMetadata:
     async def _fetch(self, wheel: UpstreamFile, wanted: ByteRange, room: int) -> bytes:
         if wanted.length > room:
             raise InvalidUpload("its directory is too large")
-        data = bytearray()
-        async with self._upstreams[wheel.upstream].open_file(wheel.file.url, wanted) as body:
-            async for chunk in body.chunks:
-                data += chunk
-                if len(data) > wanted.length:
-                    break
-        if len(data) != wanted.length:
-            raise UpstreamBroken(f"{wheel.file.filename}: the upstream sent another range than asked for")
-        return bytes(data)
+        async with open_resuming(self._upstreams[wheel.upstream], wheel.file, wanted) as body:
+            return b"".join([chunk async for chunk in body.chunks])
 
     async def _keep(self, metadata: bytes) -> Blob:
         part = await self._blobs.writer()
         try:
             await part.write(metadata)
             blob = await part.commit()
+            await self._store.record_cached(blob.sha256, blob.size, self._clock.now())
+            return blob
         finally:
             await asyncio.shield(part.close())  # also where this flight is being ended
-        await self._store.record_cached(blob.sha256, blob.size, self._clock.now())
-        return blob

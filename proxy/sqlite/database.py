@@ -30,11 +30,16 @@ if TYPE_CHECKING:
 
 READERS: Final = 4
 
-# Sorting in memory: a full disk must not stop reads.
+# temp_store: what a statement puts aside stays in memory; a full disk must stop neither reads nor deletions.
 _FOR_READING: Final = "PRAGMA query_only = ON; PRAGMA temp_store = MEMORY;"
 # fullfsync: on macOS a plain fsync stops at the drive's own cache; elsewhere it changes nothing.
 # journal_size_limit: gives the space back after one huge page went through the WAL.
-_FOR_WRITING: Final = "PRAGMA foreign_keys = ON; PRAGMA fullfsync = ON; PRAGMA journal_size_limit = 67108864;"
+_FOR_WRITING: Final = """
+    PRAGMA foreign_keys = ON;
+    PRAGMA fullfsync = ON;
+    PRAGMA journal_size_limit = 67108864;
+    PRAGMA temp_store = MEMORY;
+"""
 
 
 class Transaction:

@@ -45,7 +45,7 @@ def prepare(path: Path, migrations: Sequence[Migration]) -> None:
             sqlite3.connect(database_uri(path, "rwc"), uri=True, isolation_level=None, timeout=BUSY_TIMEOUT)
         ) as connection,
     ):
-        _check_identity(connection, path, newest=migrations[-1].format)
+        check_identity(connection, path, newest=migrations[-1].format)
         _enable_wal(connection, path)
         for migration in migrations:
             if _format_of(connection) < migration.format:
@@ -87,7 +87,8 @@ def _check_library() -> None:
         raise StorageTrouble(f"SQLite {oldest} or newer is needed; this Python comes with {sqlite3.sqlite_version}")
 
 
-def _check_identity(connection: sqlite3.Connection, path: Path, newest: int) -> None:
+def check_identity(connection: sqlite3.Connection, path: Path, newest: int) -> None:
+    """Raises StorageTrouble unless the database is empty, or ours in a format up to `newest`."""
     with connection:
         connection.execute("BEGIN")  # one snapshot: another process may be making the database right now
         application, version = _pragma(connection, "application_id"), _format_of(connection)

@@ -18,18 +18,20 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _FIND: Final = """
-    SELECT detail, etag, last_modified, links, checked_at
+    SELECT detail, etag, last_modified, links, serial, checked_at
     FROM pages JOIN page_details ON page_id = pages.id
     WHERE upstream = ? AND name = ?
 """
 
 _SAVE: Final = """
-    INSERT INTO pages (upstream, name, etag, last_modified, links, checked_at)
-    VALUES (:upstream, :name, :etag, :last_modified, :links, :checked_at)
+    INSERT INTO pages (upstream, name, etag, last_modified, links, serial, size, checked_at)
+    VALUES (:upstream, :name, :etag, :last_modified, :links, :serial, :size, :checked_at)
     ON CONFLICT (upstream, name) DO UPDATE SET
       etag = excluded.etag,
       last_modified = excluded.last_modified,
       links = excluded.links,
+      serial = excluded.serial,
+      size = excluded.size,
       checked_at = excluded.checked_at
     RETURNING id
 """
@@ -55,7 +57,7 @@ class SqlitePages(Tables):
             _log.warning("the cached page of %s from %s cannot be read; it will be fetched again", name, upstream)
             return None
         validators = Validators(row["etag"], row["last_modified"])
-        return PageEntry(upstream, detail, validators, to_instant(row["checked_at"]), row["links"])
+        return PageEntry(upstream, detail, validators, to_instant(row["checked_at"]), row["links"], row["serial"])
 
     async def save_page(self, entry: PageEntry) -> None:
         detail = await encode_detail(entry.detail)
@@ -65,6 +67,8 @@ class SqlitePages(Tables):
             "etag": entry.validators.etag,
             "last_modified": entry.validators.last_modified,
             "links": entry.links,
+            "serial": entry.serial,
+            "size": len(detail),
             "checked_at": from_instant(entry.checked_at),
         }
         async with self._database.transaction(durable=False) as transaction:

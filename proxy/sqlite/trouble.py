@@ -11,8 +11,14 @@ from proxy.core.errors import StorageFull, StorageTrouble
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-# SHMSIZE: the WAL's shared memory file could not grow, which SQLite reports apart from FULL.
-_FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
+_NO_SPACE: Final = "cannot grow: no space is left on its disk"
+_FULL: Final[Mapping[int, str]] = {
+    sqlite3.SQLITE_FULL: _NO_SPACE,
+    # The WAL's shared memory file could not grow, which SQLite reports apart.
+    sqlite3.SQLITE_IOERR_SHMSIZE: _NO_SPACE,
+    # SQLite knows ENOSPC alone: of a quota (EDQUOT) it says what it says of a write that the disk refused.
+    sqlite3.SQLITE_IOERR_WRITE: "cannot grow: its quota is used up, or its disk takes no more writes",
+}
 
 _WHAT_TO_DO: Final[Mapping[int, str]] = {
     sqlite3.SQLITE_BUSY: "is locked by another process; try again",
@@ -43,7 +49,7 @@ def _translate(error: sqlite3.Error, subject: str) -> StorageTrouble:
     code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     primary = code & 0xFF
     if code in _FULL:
-        return StorageFull(f"{subject} cannot grow: no space is left on its disk")
+        return StorageFull(f"{subject} {_FULL[code]}")
     return StorageTrouble(f"{subject} {_WHAT_TO_DO.get(primary, 'failed')} ({_code_name(error)})")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from proxy.web import files, ops, packages_api, scopes, simple, upload
+from proxy.web.expect import leave_to_handlers
 from proxy.web.middleware import MIDDLEWARES, add_request_id
 from proxy.web.server_log import leave_requests_out
 from proxy.web.site import CURRENT, Current
@@ -24,22 +25,24 @@ def build_app() -> web.Application:
     app = web.Application(middlewares=MIDDLEWARES)
     app[CURRENT] = Current()
     app.on_response_prepare.append(add_request_id)
-    app.add_routes(
-        [
-            *_index(_PROJECT, scopes.project),
-            *_index(_GROUP, scopes.group),
-            *_index("", scopes.short),
-            *_upload(_PROJECT, scopes.project),
-            web.post(f"{_PROJECT}/authorize", upload.authorize(scopes.project)),
-            *_upload("/legacy", scopes.short_project),
-            web.post("/", upload.upload(scopes.short_project)),
-            *packages_api.routes(),
-            web.get("/-/health", ops.alive),
-            web.get("/-/liveness", ops.alive),
-            web.get("/-/readiness", ops.ready),
-        ]
-    )
+    app.add_routes(leave_to_handlers(_routes()))
     return app
+
+
+def _routes() -> list[web.RouteDef]:
+    return [
+        *_index(_PROJECT, scopes.project),
+        *_index(_GROUP, scopes.group),
+        *_index("", scopes.short),
+        *_upload(_PROJECT, scopes.project),
+        web.post(f"{_PROJECT}/authorize", upload.authorize(scopes.project)),
+        *_upload("/legacy", scopes.short_project),
+        web.post("/", upload.upload(scopes.short_project)),
+        *packages_api.routes(),
+        web.get("/-/health", ops.alive),
+        web.get("/-/liveness", ops.alive),
+        web.get("/-/readiness", ops.ready),
+    ]
 
 
 def _index(prefix: str, find_scope: FindScope) -> list[web.RouteDef]:

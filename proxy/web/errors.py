@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import html
 import json
+import math
 import re
+from html import escape
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from proxy.core import errors
 from proxy.core.negotiate import prefers_html
 from proxy.core.policy import Rule
 from proxy.core.ranges import Unsatisfiable
+from proxy.web import html
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +24,7 @@ STATUS: Mapping[type[errors.SidecarError], HTTPStatus] = {
     errors.SidecarError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.InvalidInput: HTTPStatus.BAD_REQUEST,
     errors.NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
+    errors.TooSlow: HTTPStatus.REQUEST_TIMEOUT,
     Unsatisfiable: HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
     errors.Gone: HTTPStatus.GONE,
     errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
@@ -31,13 +34,14 @@ STATUS: Mapping[type[errors.SidecarError], HTTPStatus] = {
     errors.UpstreamTrouble: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.UpstreamBroken: HTTPStatus.BAD_GATEWAY,
     errors.StorageTrouble: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.NotStored: HTTPStatus.INSUFFICIENT_STORAGE,
     errors.StorageFull: HTTPStatus.INSUFFICIENT_STORAGE,
 }
 """The status of an error is that of its nearest class here."""
 
 REALM = 'Basic realm="GitLab Packages Registry"'
-RETRY_AFTER = "5"
-"""Seconds, as long as stale pages are served before an upstream is asked again."""
+RETRY_AFTER = 5
+"""Seconds, where the upstream tells no others: as long as stale pages are served before it is asked again."""
 _UNTOLD = {"", Rule.ACCESS, Rule.LOCAL}
 """Rules that would tell of what the caller may not know of: a private group, a name that it holds."""
 _MAX_REASON = 200
@@ -58,7 +62,8 @@ def answer(request: web.Request, error: errors.SidecarError) -> web.Response:
     if isinstance(error, errors.Unauthorized):
         response.headers["WWW-Authenticate"] = REALM
     if isinstance(error, errors.UpstreamTrouble):
-        response.headers["Retry-After"] = RETRY_AFTER
+        seconds = RETRY_AFTER if error.retry_after is None else max(1, math.ceil(error.retry_after))
+        response.headers["Retry-After"] = str(seconds)
     if isinstance(error, errors.TooManyGuesses):
         response.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, errors.Refused) and error.rule not in _UNTOLD:
@@ -73,7 +78,8 @@ def respond(request: web.Request, status: int, message: str, body: Mapping[str, 
     reason = _UNFIT_FOR_REASON.sub(" ", message.removeprefix(f"{status} "))[:_MAX_REASON]
     headers = {"Cache-Control": "no-store", "Vary": "Accept"}
     if prefers_html(request.headers.get("Accept")):
-        page = _PAGE.format(html.escape(message))
+        page = _PAGE.format(escape(message))
+        headers |= html.HEADERS
         return web.Response(status=status, reason=reason, text=page, content_type="text/html", headers=headers)
     text = json.dumps(body or {"message": message})
     return web.Response(status=status, reason=reason, text=text, content_type="application/json", headers=headers)

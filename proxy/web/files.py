@@ -13,6 +13,7 @@ from proxy.core.provenance import CONTENT_TYPE
 from proxy.services.files import FILE_NOT_FOUND, Stored
 from proxy.web.caller import caller_of, privately
 from proxy.web.conditional import not_modified
+from proxy.web.patience import patience
 from proxy.web.sending import send
 from proxy.web.site import SITE
 
@@ -35,9 +36,10 @@ def file(find_scope: FindScope) -> Callable[[web.Request], Awaitable[web.StreamR
 
     async def handle(request: web.Request) -> web.StreamResponse:
         scope, caller, named = find_scope(request), caller_of(request), _parse(request)
-        found = await request[SITE].files.find(caller, scope, *named)
-        _note_download(request, found)
-        return await send(request, caller, found)
+        async with patience(request):
+            found = await request[SITE].files.find(caller, scope, *named)
+            _note_download(request, found)
+            return await send(request, caller, found)
 
     return handle
 
@@ -47,7 +49,8 @@ def metadata(find_scope: FindScope) -> Callable[[web.Request], Awaitable[web.Str
 
     async def handle(request: web.Request) -> web.StreamResponse:
         scope, caller, named = find_scope(request), caller_of(request), _parse(request)
-        return await send(request, caller, await request[SITE].files.find_metadata(caller, scope, *named))
+        async with patience(request):
+            return await send(request, caller, await request[SITE].files.find_metadata(caller, scope, *named))
 
     return handle
 
@@ -57,7 +60,8 @@ def provenance(find_scope: FindScope) -> Callable[[web.Request], Awaitable[web.S
 
     async def handle(request: web.Request) -> web.StreamResponse:
         scope, caller, named = find_scope(request), caller_of(request), _parse(request)
-        body, status = await request[SITE].files.find_provenance(caller, scope, *named)
+        async with patience(request):
+            body, status = await request[SITE].files.find_provenance(caller, scope, *named)
         headers = {
             "Cache-Control": privately(caller, "no-cache"),
             "Cache-Status": status.header,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import time
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,9 @@ from aiohttp import web
 
 from proxy.core.errors import SidecarError
 from proxy.web import errors
+from proxy.web.expect import check_expectation
 from proxy.web.identity import know_caller
+from proxy.web.refusals import new_id
 from proxy.web.site import BROKEN_OFF, CURRENT, SITE
 
 if TYPE_CHECKING:
@@ -24,15 +25,15 @@ REQUEST_ID = web.RequestKey("request_id", str)
 
 
 async def add_request_id(request: web.Request, response: web.StreamResponse) -> None:
-    """Sent before the headers of every answer go out."""
-    response.headers["X-Request-Id"] = request[REQUEST_ID]
+    """Sent before the headers of every answer go out; one that no middleware saw may bear its own."""
+    response.headers["X-Request-Id"] = request.get(REQUEST_ID) or response.headers.get("X-Request-Id") or new_id()
     response.headers.pop("Server", None)
 
 
 @web.middleware
 async def log_access(request: web.Request, handler: Handler) -> web.StreamResponse:
     """One line an answer. The query is left out: it may hold a secret."""
-    request[REQUEST_ID] = secrets.token_hex(8)
+    request[REQUEST_ID] = new_id()
     request[SITE] = request.app[CURRENT].site
     started = time.perf_counter()
     response = await handler(request)
@@ -70,7 +71,7 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return errors.respond(request, 500, "500 Internal Server Error")
 
 
-MIDDLEWARES: tuple[Middleware, ...] = (log_access, answer_errors, know_caller)
+MIDDLEWARES: tuple[Middleware, ...] = (log_access, answer_errors, check_expectation, know_caller)
 """The outermost first."""
 
 

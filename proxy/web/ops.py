@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from proxy.core.errors import StorageTrouble
 from proxy.web.site import SITE
 
 _HEADERS = {"Cache-Control": "no-store"}
@@ -17,12 +16,6 @@ async def alive(_: web.Request) -> web.StreamResponse:
 
 async def ready(request: web.Request) -> web.StreamResponse:
     """`/-/readiness`: a write and a read through the database and the blob store; 503 names the part that failed."""
-    site = request[SITE]
-    failed: dict[str, str] = {}
-    for part, probe in (("database", site.store.probe), ("blobs", site.blobs.probe)):
-        try:
-            await probe()
-        except StorageTrouble as error:
-            failed[part] = error.message
+    failed = await request[SITE].readiness.find_failures()
     status = {"status": "failed" if failed else "ok", **failed}
     return web.json_response(status, status=503 if failed else 200, headers=_HEADERS)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+from yarl import URL
 
 from proxy.core.errors import InvalidName, NotFound
 from proxy.core.names import ProjectName, parse_project_name
-from proxy.core.negotiate import Encoding, choose_encoding, choose_representation
+from proxy.core.negotiate import Encoding, Representation, choose_encoding, choose_representation
 from proxy.core.policy import PACKAGE_NOT_FOUND
 from proxy.services.listings import Elsewhere
 from proxy.services.pages import Form
+from proxy.web import html
 from proxy.web.caller import caller_of, privately
 from proxy.web.conditional import not_modified
 from proxy.web.site import SITE
@@ -77,9 +79,12 @@ def _form(request: web.Request) -> Form:
 
 
 def _secure_url(request: web.Request) -> str:
-    """The page's address as others see it, where that is https: only there may provenance be linked absolutely."""
+    """The page's address as others see it, where that is https: only there may provenance be linked absolutely.
+
+    Another spelling of it (`%64emo`) is no other address, and no other page to keep.
+    """
     external = request[SITE].external_url
-    return f"{external}{request.rel_url.raw_path}" if external.startswith("https://") else ""
+    return f"{external}{URL(request.rel_url.raw_path).raw_path}" if external.startswith("https://") else ""
 
 
 def _redirect(request: web.Request, location: str) -> web.Response:
@@ -99,6 +104,8 @@ def _answer(request: web.Request, caller: Principal, form: Form, page: PageAnswe
     if not_modified(request, page.rendered.etag):
         return web.Response(status=304, headers=headers)
     headers["Content-Type"] = form.representation.content_type
+    if form.representation is not Representation.JSON:
+        headers |= html.HEADERS
     if form.encoding is not Encoding.IDENTITY:
         headers["Content-Encoding"] = form.encoding.token
     return web.Response(body=page.rendered.body, headers=headers)

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from proxy.core.addresses import Network
     from proxy.core.policy import Scope
     from proxy.core.registry import Project, Registry
-    from proxy.ports import BlobStore, MetadataStore
+    from proxy.services.cache_uses import CacheUses
     from proxy.services.download_times import DownloadTimes
     from proxy.services.files import Files
     from proxy.services.guesses import Guesses
     from proxy.services.packages import Packages
     from proxy.services.pages import Pages
     from proxy.services.publish import Publisher
+    from proxy.services.readiness import Readiness
     from proxy.services.tokens import Tokens
 
 
@@ -57,8 +58,8 @@ class Site:
     publisher: Publisher
     packages: Packages
     download_times: DownloadTimes
-    store: MetadataStore
-    blobs: BlobStore
+    cache_uses: CacheUses
+    readiness: Readiness
 
     @property
     def short_scope(self) -> Scope | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from aiohttp import BodyPartReader, web
@@ -11,6 +12,8 @@ from proxy.core.errors import InvalidUpload
 from proxy.core.upload import UploadForm
 from proxy.web.caller import caller_of
 from proxy.web.credentials import check_no_browser
+from proxy.web.expect import ask_for_body
+from proxy.web.pace import Pace
 from proxy.web.site import SITE
 
 if TYPE_CHECKING:
@@ -24,8 +27,16 @@ if TYPE_CHECKING:
 MAX_FIELDS = 10_000
 MAX_FORM = 16 * 1024 * 1024
 """Bytes of all fields together, names included; the file is not among them."""
+PATIENCE = 60.0
+"""Seconds for which an upload may pause: as long as reverse proxies wait."""
+MIN_RATE = 1000.0
+"""Bytes a second below which it does not count as coming: a wheel of 1 MB would take a quarter of an hour."""
 _FILE_FIELD = "content"
 _CHUNK = 256 * 1024
+_VALUE_CHUNK = 16 * 1024
+"""Less than for the file: what is read beyond a field's end is put back, field by field."""
+_TURN = 100
+"""Fields, some tens of milliseconds, after which other requests have their turn."""
 
 
 def upload(find_project: FindProject) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
@@ -59,8 +70,11 @@ async def _read_form(request: web.Request, received: Upload) -> UploadForm:
     """The form, its file written to the part on the way; raises InvalidUpload."""
     if request.content_type != "multipart/form-data":
         raise InvalidUpload("the body must be multipart/form-data")
+    if "Content-Encoding" in request.headers:
+        raise InvalidUpload("the body must not be compressed")
+    await ask_for_body(request)
     try:
-        return await _FormReader(received).read(await request.multipart())
+        return await _FormReader(received, Pace(request.content, PATIENCE, MIN_RATE)).read(await request.multipart())
     except (ValueError, AssertionError, LookupError, HttpProcessingError, web.RequestPayloadError) as error:
         raise InvalidUpload("the form is malformed") from error
 
@@ -68,20 +82,23 @@ async def _read_form(request: web.Request, received: Upload) -> UploadForm:
 class _FormReader:
     """Reads one form within its bounds."""
 
-    def __init__(self, received: Upload) -> None:
+    def __init__(self, received: Upload, pace: Pace) -> None:
         self._received = received
+        self._pace = pace
         self._fields: dict[str, list[str]] = {}
         self._filename: str | None = None
         self._count = 0
         self._room = MAX_FORM
 
     async def read(self, multipart: MultipartReader) -> UploadForm:
-        while (part := await multipart.next()) is not None:
+        while (part := await self._pace.wait(multipart.next())) is not None:
             if not isinstance(part, BodyPartReader):
                 raise InvalidUpload("a form has no nested parts")
             self._count += 1
             if self._count > MAX_FIELDS:
                 raise InvalidUpload(f"the form has more than {MAX_FIELDS} fields")
+            if self._count % _TURN == 0:
+                await asyncio.sleep(0)
             await self._read_part(part)
         fields = {name: tuple(values) for name, values in self._fields.items()}
         return UploadForm(fields, self._filename)
@@ -99,13 +116,13 @@ class _FormReader:
         if self._filename is not None:
             raise InvalidUpload("the form has more than one content")
         self._filename = part.filename
-        while chunk := await part.read_chunk(_CHUNK):
+        while chunk := await self._pace.wait(part.read_chunk(_CHUNK)):
             await self._received.write(chunk)
 
     async def _read_value(self, part: BodyPartReader, name: str) -> str:
         value = bytearray()
         self._room -= len(name)
-        while chunk := await part.read_chunk(_CHUNK):
+        while chunk := await self._pace.wait(part.read_chunk(_VALUE_CHUNK)):
             self._room -= len(chunk)
             if self._room < 0:
                 raise InvalidUpload(f"the form's fields are over {MAX_FORM} bytes")

@@ -58,6 +58,10 @@ class BlobStoreMachine(RuleBasedStateMachine):
     def part(self, which: int) -> OpenPart:
         return self.parts[which % len(self.parts)]
 
+    def is_held(self, data: bytes) -> bool:
+        """Whether an open part committed a blob of the same prefix."""
+        return sha256_of(data)[:2] in {sha256_of(part.written)[:2] for part in self.parts if part.committed}
+
     def close_all(self, parts: list[OpenPart]) -> None:
         for part in parts:
             self.run(part.writer.close())
@@ -107,15 +111,57 @@ class BlobStoreMachine(RuleBasedStateMachine):
 
     @rule(data=CONTENT)
     def delete(self, data: bytes) -> None:
-        self.run(self.blobs.delete(sha256_of(data)))
-        self.kept[data] = False
+        removable = self.kept.get(data, False) and not self.is_held(data)
+        assert self.run(self.blobs.delete(sha256_of(data))) == removable
+        self.kept[data] = self.kept.get(data, False) and not removable
+
+    @rule(data=CONTENT, young=st.booleans())
+    def delete_what_is_old(self, data: bytes, *, young: bool) -> None:
+        older_than = datetime.now(UTC) + timedelta(hours=-1 if young else 1)
+        removable = self.kept.get(data, False) and not self.is_held(data) and not young
+        assert self.run(self.blobs.delete(sha256_of(data), older_than=older_than)) == removable
+        self.kept[data] = self.kept.get(data, False) and not removable
+
+    @rule(data=CONTENT)
+    def nothing_goes_while_it_is_held_still(self, data: bytes) -> None:
+        async def attempt() -> bool:
+            async with self.blobs.held_still():
+                return await self.blobs.delete(sha256_of(data))
+
+        assert not self.run(attempt())
+
+    @rule(data=CONTENT)
+    def what_is_intact_is_not_put_aside(self, data: bytes) -> None:
+        assert not self.run(self.blobs.quarantine(sha256_of(data)))
+
+    @rule(data=CONTENT)
+    def rot(self, data: bytes) -> None:
+        """A blob's bytes change on the disk; it is put aside unless it is held, and a new commit heals it."""
+        if not self.kept.get(data, False) or not data:
+            return
+        blob = self.run(self.blobs.find(sha256_of(data)))
+        assert blob is not None
+        good = blob.path.read_bytes()
+        rotted = blob.path.with_name("rotting")
+        rotted.write_bytes(b"rotten")
+        rotted.replace(blob.path)  # another file: the parts' readers keep theirs
+        assert self.run(self.blobs.is_intact(blob.sha256)) is False
+        if self.run(self.blobs.quarantine(blob.sha256)):
+            assert not self.is_held(data)
+            self.kept[data] = False
+        else:
+            assert self.is_held(data)
+            blob.path.write_bytes(good)
 
     @rule()
     def sweep(self) -> None:
-        lost = [part for part in self.parts if not part.committed]
-        freed = self.run(self.blobs.sweep(datetime.now(UTC) + timedelta(hours=1)))
-        assert freed == sum(len(part.written) for part in lost)
-        self.close_all(lost)
+        assert self.run(self.blobs.sweep(datetime.now(UTC) + timedelta(hours=1))) == 0, "open parts are no leftovers"
+
+    @rule(data=CONTENT)
+    def sweep_a_leftover(self, data: bytes) -> None:
+        Path(self.directory.name, "parts", "left").write_bytes(data)
+        assert self.run(self.blobs.sweep(datetime.now(UTC) - timedelta(hours=1))) == 0
+        assert self.run(self.blobs.sweep(datetime.now(UTC) + timedelta(hours=1))) == len(data)
 
     @rule()
     def probe(self) -> None:
@@ -132,6 +178,19 @@ class BlobStoreMachine(RuleBasedStateMachine):
         for data, there in self.kept.items():
             found = self.run(self.blobs.read(sha256_of(data), limit=10**6))
             assert found == (data if there else None)
+
+    @invariant()
+    def lists_name_what_is_there(self) -> None:
+        there = {sha256_of(data): len(data) for data, kept in self.kept.items() if kept}
+        prefixes = {sha256_of(data)[:2] for data in self.kept}
+        listed = [blob for prefix in sorted(prefixes) for blob in self.run(self.blobs.list_blobs(prefix))]
+        assert [(blob.sha256, blob.size) for blob in listed] == sorted(there.items())
+        assert all(self.run(self.blobs.is_intact(sha256)) for sha256 in there)
+
+    @rule()
+    def prefixes_are_held_from_the_commit_to_the_close(self) -> None:
+        held = {sha256_of(part.written)[:2] for part in self.parts if part.committed}
+        assert set(self.run(self.blobs.list_held())) == held
 
     @invariant()
     def sizes_are_of_what_was_written(self) -> None:

@@ -14,6 +14,7 @@ import pytest
 from proxy.core.digests import sha256_of
 from proxy.core.errors import StorageTrouble
 from proxy.disk import open_blob_store
+from proxy.ports import PREFIXES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -64,7 +65,7 @@ async def test_an_absent_blob_is_none_everywhere(blobs: BlobStore) -> None:
     sha256 = sha256_of(b"never written")
     assert await blobs.find(sha256) is None
     assert await blobs.read(sha256, limit=10) is None
-    await blobs.delete(sha256)
+    assert not await blobs.delete(sha256)
 
 
 # Commit
@@ -300,20 +301,120 @@ async def test_read_refuses_a_blob_over_its_limit(blobs: BlobStore) -> None:
 
 async def test_a_deleted_blob_is_gone_and_may_come_again(blobs: BlobStore) -> None:
     blob = await keep(blobs, WHOLE)
-    await blobs.delete(blob.sha256)
+    assert await blobs.delete(blob.sha256)
     assert await blobs.find(blob.sha256) is None
     assert await keep(blobs, WHOLE) == blob
 
 
-async def test_sweep_takes_old_parts_and_no_blob(blobs: BlobStore) -> None:
+async def test_who_has_a_deleted_blob_open_reads_on(blobs: BlobStore) -> None:
+    blob = await keep(blobs, WHOLE)
+    with blob.path.open("rb") as file:
+        assert await blobs.delete(blob.sha256)
+        assert file.read() == WHOLE
+
+
+async def test_delete_may_ask_for_an_age(blobs: BlobStore) -> None:
+    before = datetime.now(UTC)
+    blob = await keep(blobs, WHOLE)
+    assert not await blobs.delete(blob.sha256, older_than=before)
+    assert await blobs.delete(blob.sha256, older_than=datetime.now(UTC) + timedelta(seconds=1))
+
+
+async def test_a_commit_makes_young_what_was_written_long_before(blobs: BlobStore) -> None:
+    async with a_part(blobs, WHOLE) as part:
+        written = datetime.now(UTC)
+        blob = await part.commit()
+    assert not await blobs.delete(blob.sha256, older_than=written)
+    [facts] = await blobs.list_blobs(blob.sha256[:2])
+    assert written <= facts.stored_at <= datetime.now(UTC)
+
+
+async def test_a_blob_stays_until_the_part_that_committed_it_is_closed(blobs: BlobStore) -> None:
+    """A publisher names it in a row meanwhile: who removes what no row names must not come between."""
+    await keep(blobs, WHOLE)
+    async with a_part(blobs, WHOLE) as part:
+        assert await blobs.list_held() == set()
+        blob = await part.commit()
+        assert await blobs.list_held() == {blob.sha256[:2]}
+        assert not await blobs.delete(blob.sha256)
+        assert await blobs.find(blob.sha256) == blob
+    assert await blobs.list_held() == set()
+    assert await blobs.delete(blob.sha256)
+
+
+async def test_of_several_parts_the_last_to_close_gives_a_blob_free(blobs: BlobStore) -> None:
+    async with a_part(blobs, WHOLE) as first:
+        async with a_part(blobs, WHOLE) as second:
+            blob = await first.commit()
+            await second.commit()
+        assert not await blobs.delete(blob.sha256)
+    assert await blobs.delete(blob.sha256)
+
+
+async def test_no_blob_goes_while_the_store_is_held_still(blobs: BlobStore) -> None:
+    blob = await keep(blobs, WHOLE)
+    async with blobs.held_still():
+        assert not await blobs.delete(blob.sha256)
+        other = await keep(blobs, b"added meanwhile")
+    assert await blobs.delete(blob.sha256)
+    assert await blobs.find(other.sha256) == other
+
+
+async def test_the_store_is_held_still_by_one_at_a_time(blobs: BlobStore) -> None:
+    order = []
+
+    async def hold(name: str) -> None:
+        async with blobs.held_still():
+            order.append(f"{name} begins")
+            await asyncio.sleep(0)
+            order.append(f"{name} ends")
+
+    async with asyncio.timeout(10):
+        await asyncio.gather(hold("one"), hold("two"))
+    assert order == ["one begins", "one ends", "two begins", "two ends"]
+
+
+async def test_blobs_are_listed_by_prefix_in_the_order_of_their_digests(blobs: BlobStore) -> None:
+    kept = [await keep(blobs, b"%d" % number) for number in range(600)]
+    listed = [facts for prefix in PREFIXES for facts in await blobs.list_blobs(prefix)]
+    assert [(facts.sha256, facts.size) for facts in listed] == sorted((blob.sha256, blob.size) for blob in kept)
+    assert {facts.sha256[:2] for facts in await blobs.list_blobs("a0")} <= {"a0"}
+
+
+async def test_intact_is_what_has_its_digest(blobs: BlobStore) -> None:
+    blob = await keep(blobs, WHOLE)
+    assert await blobs.is_intact(blob.sha256) is True
+    assert await blobs.is_intact(sha256_of(b"never written")) is None
+    blob.path.write_bytes(WHOLE[:-1])
+    assert await blobs.is_intact(blob.sha256) is False
+
+
+async def test_a_blob_whose_bytes_are_wrong_is_put_aside(blobs: BlobStore) -> None:
+    blob = await keep(blobs, WHOLE)
+    blob.path.write_bytes(b"rotten")
+    assert await blobs.quarantine(blob.sha256)
+    assert await blobs.find(blob.sha256) is None
+    assert await blobs.list_blobs(blob.sha256[:2]) == []
+    assert not await blobs.quarantine(blob.sha256)
+    assert await keep(blobs, WHOLE) == blob
+
+
+async def test_a_blob_that_was_healed_meanwhile_is_not_put_aside(blobs: BlobStore) -> None:
+    blob = await keep(blobs, WHOLE)
+    blob.path.write_bytes(b"rotten")
+    assert await blobs.is_intact(blob.sha256) is False
+    await keep(blobs, WHOLE)
+    assert not await blobs.quarantine(blob.sha256)
+    assert await blobs.read(blob.sha256, limit=len(WHOLE)) == WHOLE
+
+
+async def test_sweep_takes_neither_blobs_nor_parts_that_are_open(blobs: BlobStore) -> None:
     blob = await keep(blobs, WHOLE)
     async with a_part(blobs, b"0123456789") as part:
         assert await blobs.sweep(LONG_AGO) == 0
-        assert await blobs.sweep(datetime.now(UTC) + timedelta(hours=1)) == 10
         assert await blobs.sweep(datetime.now(UTC) + timedelta(hours=1)) == 0
-        with pytest.raises(StorageTrouble):
-            await part.commit()
-    assert await blobs.find(sha256_of(b"0123456789")) is None
+        kept = await part.commit()
+    assert await blobs.find(kept.sha256) == kept
     assert await blobs.find(blob.sha256) == blob
 
 

@@ -75,6 +75,7 @@ class TestPages:
             validators=Validators('W/"x"', "Wed, 21 Oct 2015 07:28:00 GMT"),
             checked_at=NOW,
             links="pypi.org files.pythonhosted.org",
+            serial=2**59,
         )
         await store.save_page(entry)
         assert await store.find_page("pypi", DEMO) == entry
@@ -95,6 +96,15 @@ class TestPages:
         entry = PageEntry("pypi", ProjectDetail(DEMO, (listed_file("demo-9.tar.gz"),)), Validators(None, "x"), LATER)
         await store.save_page(entry)
         assert await store.find_page("pypi", DEMO) == entry
+
+    async def test_a_serial_is_replaced_and_outlives_a_confirmation(self, store: MetadataStore) -> None:
+        entry = page_entry()
+        for serial in (7, 0, None, 8):
+            entry = structs.replace(entry, serial=serial)
+            await store.save_page(entry)
+            assert await store.find_page("pypi", DEMO) == entry
+            await store.confirm_page("pypi", DEMO, LATER)
+            assert await store.find_page("pypi", DEMO) == structs.replace(entry, checked_at=LATER)
 
     async def test_pages_of_other_upstreams_and_names_are_apart(self, store: MetadataStore) -> None:
         entries = [page_entry("demo"), page_entry("demo", upstream="other", files=2), page_entry("six", files=3)]
@@ -450,10 +460,3 @@ class TestStatus:
         await store.save_status(2, DEMO, ProjectStatus(Status.ARCHIVED, "second"))
         await store.save_status(1, DEMO, ProjectStatus(Status.ARCHIVED, "first"))
         assert await store.find_status([2, 1], DEMO) == ProjectStatus(Status.ARCHIVED, "first")
-
-
-async def test_use_of_what_is_not_cached_is_harmless(store: MetadataStore) -> None:
-    await store.record_use(sha256_of(b"x"), NOW)
-    await store.record_cached(sha256_of(b"x"), 1, NOW)
-    await store.record_cached(sha256_of(b"x"), 1, LATER)
-    await store.record_use(sha256_of(b"x"), LATER)

@@ -19,7 +19,8 @@ from proxy.core.digests import sha256_of
 from proxy.core.distributions import Kind
 from proxy.core.errors import NameTaken, StorageFull, StorageTrouble
 from proxy.core.policy import LocalFacts
-from proxy.sqlite import database, migrate
+from proxy.ports import Use
+from proxy.sqlite import cache, database, migrate
 from proxy.sqlite.migrate import Migration, load_migrations, prepare
 from proxy.sqlite.store import open_store
 from tests.contracts.samples import DEMO, NOW, new_file, page_entry
@@ -123,17 +124,61 @@ asyncio.run(main())
             rows = connection.execute("SELECT summary, requires_python, created_at FROM releases").fetchall()
         assert rows == [("last", "", int(NOW.timestamp() * 1_000_000))]
 
-    async def test_uses_of_cached_blobs_are_noted(self, path: Path) -> None:
-        one, two = sha256_of(b"1"), sha256_of(b"2")
+    async def test_the_cache_is_as_large_after_a_restart(self, path: Path) -> None:
         async with open_store(path) as store:
-            await store.record_cached(one, 10, NOW)
-            await store.record_cached(two, 20, NOW)
-            await store.record_use(one, LATER)
-            await store.record_use(sha256_of(b"3"), LATER)
-            await store.record_cached(two, 21, LATER)
-        rows = "SELECT sha256, size, (used_at - stored_at) / 1000000 FROM cached_blobs ORDER BY size"
+            await store.record_cached(sha256_of(b"1"), 10, NOW)
+            await store.record_uses({sha256_of(b"2"): Use(20, LATER)})
+            await store.save_page(page_entry())
+            size = await store.measure_cache()
+        async with open_store(path) as store:
+            assert await store.measure_cache() == size
+            assert size.blobs == 30
         with raw(path) as connection:
-            assert connection.execute(rows).fetchall() == [(one, 10, 3600), (two, 21, 0)]
+            assert connection.execute("SELECT sum(length(detail)) FROM page_details").fetchone() == (size.pages,)
+
+    async def test_many_pages_are_deleted_in_several_transactions(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(cache, "_PAGES_AT_ONCE", 2)
+        async with open_store(path) as store:
+            for number in range(7):
+                await store.save_page(page_entry(f"demo{number}"))
+            assert await store.delete_oldest_pages(0) > 0
+            assert (await store.measure_cache()).pages == 0
+        with raw(path) as connection:
+            assert connection.execute("SELECT count(*) FROM page_details").fetchone() == (0,)
+
+    @pytest.mark.parametrize(
+        ("sql", "steps"),
+        [
+            (
+                cache._LEAST_USED,
+                [
+                    "SCAN cached_blobs USING INDEX cached_blobs_by_use",
+                    "SEARCH files USING COVERING INDEX files_by_sha256 (sha256=?)",
+                    "SEARCH files USING COVERING INDEX files_by_core_metadata (core_metadata=?)",
+                ],
+            ),
+            (cache._CACHED, ["SEARCH cached_blobs USING PRIMARY KEY (sha256>? AND sha256<?)"]),
+            (
+                cache._PUBLISHED,
+                [
+                    "SEARCH files USING INDEX files_by_sha256 (sha256>? AND sha256<?)",
+                    "SEARCH files USING INDEX files_by_core_metadata (core_metadata>? AND core_metadata<?)",
+                ],
+            ),
+            (cache._DELETE_PAGES, ["SCAN pages USING INDEX pages_by_age"]),
+        ],
+    )
+    async def test_eviction_and_sweeping_look_through_no_whole_table(
+        self, path: Path, sql: str, steps: list[str]
+    ) -> None:
+        async with open_store(path):
+            pass
+        parameters = (1,) if "?" in sql else {"prefix": "ab", "limit": 1, "excess": 1}
+        with raw(path) as connection:
+            plan = [step[3] for step in connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)]
+        assert set(steps) <= set(plan)
 
     async def test_a_deleted_page_leaves_no_detail_behind(self, path: Path) -> None:
         async with open_store(path) as store:

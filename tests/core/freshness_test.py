@@ -3,8 +3,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec import structs
 
 from proxy.core.freshness import (
+    OLD_COPIES_LAST,
     CacheRules,
     Fetch,
     Fresh,
@@ -13,6 +15,7 @@ from proxy.core.freshness import (
     Unavailable,
     age_beyond,
     before_request,
+    is_old_copy,
     usable_on_error,
 )
 from proxy.core.model import PageEntry, ProjectDetail, ProjectStatus, Status, Validators
@@ -126,3 +129,39 @@ def test_for_ever_is_a_duration_too() -> None:
     for_ever = CacheRules(page_ttl=timedelta(days=4_000_000), stale_if_error=timedelta(days=4_000_000))
     assert before_request(ENTRY, for_ever, CHECKED) == Fresh(ENTRY, for_ever.page_ttl)
     assert usable_on_error(ENTRY, for_ever, datetime.max.replace(tzinfo=UTC))
+
+
+@pytest.mark.parametrize("ahead", [timedelta(microseconds=1), RULES.page_ttl, timedelta(days=365)])
+def test_a_page_from_the_future_has_just_expired(ahead: timedelta) -> None:
+    now = CHECKED - ahead
+    assert before_request(ENTRY, RULES, now) == Revalidate(ENTRY, serve_meanwhile=False)
+    assert before_request(ENTRY, RULES, now, trouble=TROUBLE) == Stale(ENTRY)
+    assert age_beyond(ENTRY, RULES, now) == timedelta(0)
+
+
+class TestOldCopies:
+    RULES = CacheRules()
+    EXPIRES = CHECKED + RULES.page_ttl
+
+    def is_old(self, serial: int | None, now: datetime = EXPIRES, rules: CacheRules = RULES) -> bool:
+        return is_old_copy(structs.replace(ENTRY, serial=7), serial, rules, now)
+
+    def test_a_lower_serial_is_one(self) -> None:
+        assert self.is_old(6)
+        assert self.is_old(0)
+
+    @pytest.mark.parametrize("serial", [7, 8, None])
+    def test_an_equal_or_higher_or_absent_one_is_none(self, serial: int | None) -> None:
+        assert not self.is_old(serial)
+
+    def test_where_the_page_at_hand_has_no_serial_there_is_nothing_to_compare(self) -> None:
+        assert not is_old_copy(ENTRY, 0, self.RULES, self.EXPIRES)
+
+    def test_a_serial_that_stays_low_for_longer_than_copies_last_is_believed(self) -> None:
+        assert self.is_old(6, self.EXPIRES + OLD_COPIES_LAST)
+        assert not self.is_old(6, self.EXPIRES + OLD_COPIES_LAST + SECOND)
+
+    def test_a_page_that_may_not_stand_in_has_nothing_to_say_against_it(self) -> None:
+        rules = CacheRules(stale_if_error=timedelta(hours=1))
+        assert self.is_old(6, self.EXPIRES + timedelta(hours=1), rules)
+        assert not self.is_old(6, self.EXPIRES + timedelta(hours=1, seconds=1), rules)

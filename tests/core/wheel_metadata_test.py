@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import tracemalloc
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -12,8 +14,9 @@ from proxy.core.archive import MAX_METADATA
 from proxy.core.errors import InvalidUpload
 from proxy.core.names import Filename
 from proxy.core.ranges import ByteRange
-from proxy.core.wheel_metadata import TAIL, Missing, Windows, read_wheel_metadata
+from proxy.core.wheel_metadata import MAX_DIRECTORY, TAIL, Missing, Windows, read_wheel_metadata
 from tests.builders import BuiltFile, build_metadata, build_wheel
+from tests.core.archives import Headers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -192,6 +195,23 @@ class TestMetadata:
     @pytest.mark.parametrize("data", [b"", b"PK", b"no zip at all", b"PK\5\6" + b"\xff" * 18, b"\0" * 70_000])
     def test_what_is_no_zip_is_refused(self, data: bytes) -> None:
         with pytest.raises(InvalidUpload, match="cannot be read"):
+            read(data)
+
+    def test_a_directory_of_millions_is_refused_unread(self) -> None:
+        entry = Headers(b"a", 0, 0, 0).central()
+        directory = entry * (MAX_DIRECTORY // len(entry) + 1)
+        data = directory + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, len(directory), 0, 0)
+        tracemalloc.start()
+        try:
+            with pytest.raises(InvalidUpload, match="directory is too large"):
+                read(data)
+            assert tracemalloc.get_traced_memory()[1] < 1_000_000
+        finally:
+            tracemalloc.stop()
+
+    def test_a_directory_that_claims_more_than_there_is_is_refused(self) -> None:
+        data = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, 0xFFFFFFF0, 0, 0)
+        with pytest.raises(InvalidUpload):
             read(data)
 
     def test_damaged_content_is_refused(self) -> None:

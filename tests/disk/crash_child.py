@@ -36,7 +36,7 @@ def mortal(call: Callable[_P, _T], steps: count[int], last: int) -> Callable[_P,
 async def commit(data_dir: Path, last: int) -> None:
     async with open_blob_store(data_dir) as blobs:
         steps = count(1)
-        for name in ("open", "write", "fsync", "replace", "unlink"):
+        for name in ("open", "write", "utime", "fsync", "replace", "unlink", "close"):
             setattr(os, name, mortal(getattr(os, name), steps, last))
         part = await blobs.writer()
         await part.write(CONTENT[:50_000])

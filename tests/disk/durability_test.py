@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import stat
+import tempfile
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,10 +16,11 @@ import pytest
 
 from proxy.core.digests import sha256_of
 from proxy.core.errors import StorageFull, StorageTrouble
-from proxy.disk import DiskBlobStore, files, open_blob_store
+from proxy.disk import DiskBlobStore, files, holds, open_blob_store, removal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from io import FileIO
 
     from proxy.ports import Blob, BlobStore
 
@@ -80,10 +82,12 @@ async def test_a_directory_that_cannot_be_made_is_trouble(tmp_path: Path) -> Non
     reason="needs two file systems",
 )
 async def test_blobs_on_another_file_system_are_refused_at_once(tmp_path: Path) -> None:
-    (tmp_path / "blobs").symlink_to("/dev/shm", target_is_directory=True)  # noqa: S108
-    with pytest.raises(StorageTrouble, match="one file system"):
-        async with open_blob_store(tmp_path):
-            pytest.fail("opened")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        (tmp_path / "blobs").symlink_to(elsewhere, target_is_directory=True)
+        with pytest.raises(StorageTrouble, match="one file system"):
+            async with open_blob_store(tmp_path):
+                pytest.fail("opened")
+        assert list(await asyncio.to_thread(Path(elsewhere).iterdir)) == []
 
 
 # Durability
@@ -251,11 +255,25 @@ async def test_a_failed_commit_spares_the_blob_that_was_there(
     blobs: DiskBlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blob = await keep(blobs, b"bytes")
+    renamed = False
+
+    def replace(source: Path, target: Path) -> None:
+        nonlocal renamed
+        source.rename(target)
+        renamed = True
+
+    def sync(_: int) -> None:
+        if renamed:
+            raise OSError(errno.EIO, "the directory cannot be synced")
+
     with monkeypatch.context() as patch:
-        patch.setattr("proxy.disk.parts.sync_directory", failing(errno.EIO))
+        patch.setattr(os, "replace", replace)
+        patch.setattr("proxy.disk.parts.sync", sync)
         with pytest.raises(StorageTrouble):
             await keep(blobs, b"bytes")
+    assert renamed
     assert blob.path.read_bytes() == b"bytes"
+    assert await blobs.delete(blob.sha256), "a failed commit holds nothing"
 
 
 async def test_trouble_is_told_by_its_code_without_a_path(
@@ -295,6 +313,65 @@ async def test_a_probe_that_fails_leaves_nothing(
 
 
 # Leftovers
+
+
+async def test_a_part_that_another_process_has_open_is_no_leftover(blobs: DiskBlobStore, tmp_path: Path) -> None:
+    """A start sweeps every part; a command that publishes beside it has parts of its own."""
+    async with open_blob_store(tmp_path) as others:
+        part = await others.writer()
+        await part.write(b"bytes")
+        assert await blobs.sweep(datetime.now(UTC) + timedelta(hours=1)) == 0
+        blob = await part.commit()
+        assert not await blobs.delete(blob.sha256)
+        await part.close()
+    assert await blobs.delete(blob.sha256)
+
+
+async def test_a_sweep_between_making_a_part_and_locking_it_makes_another(
+    blobs: DiskBlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swept: list[int] = []
+
+    def create(path: Path) -> FileIO:
+        file = files.create_file(path)
+        if not swept:
+            swept.append(removal.sweep(path.parent, datetime.now(UTC).timestamp() + 3600))
+        return file
+
+    monkeypatch.setattr(holds, "create_file", create)
+    blob = await keep(blobs, b"bytes")
+    assert swept == [0]
+    assert blob.path.read_bytes() == b"bytes"
+    assert parts_in(tmp_path) == []
+
+
+async def test_a_lock_that_cannot_be_had_is_trouble_and_leaves_nothing(
+    blobs: DiskBlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = await blobs.writer()
+    with monkeypatch.context() as patch:
+        patch.setattr("fcntl.flock", failing(errno.ENOLCK))
+        with pytest.raises(StorageTrouble, match="ENOLCK"):
+            await part.write(b"bytes")
+        with pytest.raises(StorageTrouble, match="ENOLCK"):
+            await blobs.list_held()
+    await part.close()
+    assert parts_in(tmp_path) == []
+
+
+async def test_names_that_are_no_digests_are_not_listed(blobs: DiskBlobStore, tmp_path: Path) -> None:
+    blob = await keep(blobs, b"bytes")
+    prefix = blob.sha256[:2]
+    (tmp_path / "blobs" / prefix / "notes.txt").touch()
+    assert [facts.sha256 for facts in await blobs.list_blobs(prefix)] == [blob.sha256]
+
+
+async def test_what_was_put_aside_lies_where_a_person_finds_it(blobs: DiskBlobStore, tmp_path: Path) -> None:
+    blob = await keep(blobs, b"bytes")
+    blob.path.write_bytes(b"rotten")
+    assert await blobs.quarantine(blob.sha256)
+    assert (tmp_path / "quarantine" / blob.sha256).read_bytes() == b"rotten"
+    assert stat.S_IMODE((tmp_path / "quarantine").stat().st_mode) == 0o700
 
 
 async def test_sweep_goes_by_the_age_of_each_part(blobs: DiskBlobStore, tmp_path: Path) -> None:

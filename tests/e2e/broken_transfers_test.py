@@ -56,7 +56,17 @@ def test_a_client_that_leaves_in_the_middle_of_a_stored_file_is_no_trouble(serve
     server.terminate()
 
 
-@pytest.mark.parametrize("fault", [Truncated(), WrongBytes(), WrongBytes(at=1000)], ids=["short", "last", "early"])
+def test_a_connection_that_breaks_is_taken_up_again(serve: Serve, upstream: ThreadedFakeIndex) -> None:
+    upstream.add_wheel("demo", "1.0", size_padding=BIG)
+    upstream.fault(Truncated(), "*.whl", times=1)
+    server = serve(forwards_to(upstream))
+    (file,) = list_files(f"{server.url}simple/demo/")
+    check_intact(file)
+    assert upstream.bytes_sent("*.whl") < BIG * 1.25, "what was under way may be lost, no more"
+    server.terminate()
+
+
+@pytest.mark.parametrize("fault", [WrongBytes(), WrongBytes(at=1000)], ids=["last", "early"])
 def test_no_client_gets_a_whole_file_that_is_wrong(serve: Serve, upstream: ThreadedFakeIndex, fault: Fault) -> None:
     upstream.add_wheel("demo", "1.0", size_padding=BIG)
     upstream.fault(fault, "*.whl", times=1)

@@ -18,6 +18,7 @@ In use:
 from __future__ import annotations
 
 from tests.fake_index.catalogue import File, FileFields
+from tests.fake_index.connection_faults import EndlessHead, NotHttp, Reset, Snap
 from tests.fake_index.dialect import POOR, PYPI, Dialect
 from tests.fake_index.exchange import Answer, Ask, Host
 from tests.fake_index.faults import (
@@ -41,6 +42,7 @@ from tests.fake_index.faults import (
     WrongType,
 )
 from tests.fake_index.index import Controls, FakeIndex, ThreadedFakeIndex
+from tests.fake_index.page_faults import OlderPage, ShorterPage
 
 __all__ = [
     "POOR",
@@ -53,6 +55,7 @@ __all__ = [
     "Dialect",
     "Drip",
     "Endless",
+    "EndlessHead",
     "FakeIndex",
     "Fault",
     "File",
@@ -63,10 +66,15 @@ __all__ = [
     "Host",
     "HtmlError",
     "InvalidJson",
+    "NotHttp",
+    "OlderPage",
     "Redirect",
     "RedirectLoop",
     "Refuse",
+    "Reset",
     "Rewrite",
+    "ShorterPage",
+    "Snap",
     "Status",
     "ThreadedFakeIndex",
     "Truncated",

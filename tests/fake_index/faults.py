@@ -2,8 +2,9 @@
 
 A `Rewrite` changes what is said, a `Delivery` how it is sent; a request can meet one of each:
 
-    Rewrite   Status, WrongType, HtmlError, InvalidJson, BrokenGzip, GzipBomb, WrongBytes, Redirect, RedirectLoop
-    Delivery  Refuse, Hang, Gate, Drip, Truncated, Endless
+    Rewrite   Status, WrongType, HtmlError, InvalidJson, BrokenGzip, GzipBomb, WrongBytes, Redirect, RedirectLoop;
+              OlderPage, ShorterPage (page_faults)
+    Delivery  Refuse, Hang, Gate, Drip, Truncated, Endless; Reset, Snap, NotHttp, EndlessHead (connection_faults)
 
 A fault that damages a body sees the request without its validators: there is nothing to damage in a 304.
 """
@@ -176,7 +177,6 @@ class Drip(Delivery):
 
     size: int = 1
     delay: float = 0.01
-    needs_body = False
 
     async def deliver(self, wire: Wire, answer: Answer) -> None:
         await wire.start(answer)
@@ -204,16 +204,17 @@ class Truncated(Delivery):
 
 @dataclass(frozen=True)
 class Endless(Delivery):
-    """A chunked body that goes on until the client leaves."""
+    """A chunked body that goes on until the client leaves, `delay` seconds between two pieces."""
 
     piece: bytes = field(default=b" " * 65536, repr=False)
+    delay: float = 0.0
 
     async def deliver(self, wire: Wire, answer: Answer) -> None:
         await wire.start(answer, chunked=True)
         await wire.write(answer.body)
         while True:
             await wire.write(self.piece)
-            await asyncio.sleep(0)  # a client that reads as fast as we write must not stop the loop
+            await asyncio.sleep(self.delay)  # also for 0: a client that reads as fast must not stop the loop
 
 
 class Gate(Delivery):
@@ -251,13 +252,14 @@ class Gate(Delivery):
         if self.after is not None:
             await wire.start(answer)
             await wire.write(answer.body[:sent])
-        await self._pass()
+        await self.passed()
         if self.after is None:
             await wire.start(answer)
         await wire.write(answer.body[sent:])
         await wire.end()
 
-    async def _pass(self) -> None:
+    async def passed(self) -> None:
+        """Count as arrived, then wait until the gate is open."""
         self._arrived += 1
         self._bulletin.post()
         await self._bulletin.until(lambda: self._opened, None)

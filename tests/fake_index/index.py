@@ -168,6 +168,11 @@ class Controls:
         """How many requests; `method=None` counts all methods."""
         return self._log.count(method, match)
 
+    @property
+    def connections(self) -> int:
+        """How many connections both hosts have accepted, whether anything was asked over them or not."""
+        return self._log.connections
+
     def bytes_sent(self, match: str = "*") -> int:
         """Bytes of bodies handed to the network, whether the client took them or not."""
         return self._log.bytes_sent(match)
@@ -181,7 +186,7 @@ class Controls:
         self._log.clear()
 
     def _listener(self, host: Host) -> Listener:
-        return Listener(self._handler(host))
+        return Listener(self._handler(host), self._log.record_connection)
 
     def _handler(self, host: Host) -> Handler:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:

@@ -2,8 +2,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from aiohttp import web
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from aiohttp.web_protocol import RequestHandler
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -17,8 +23,9 @@ class Listener:
     While down the port stays bound, so that neither another process nor an outgoing connection can take it.
     """
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Handler, on_connection: Callable[[], None]) -> None:
         self._handler = handler
+        self._on_connection = on_connection
         self._socket = _bound(0)
         self._runner: web.ServerRunner | None = None
         self.netloc = f"{_LOOPBACK}:{self._socket.getsockname()[1]}"
@@ -28,7 +35,8 @@ class Listener:
         if self._runner is not None:
             return
         # handler_cancellation: a client that leaves ends its handler, even one that hangs.
-        server = web.Server(self._handler, handler_cancellation=True, access_log=None)
+        server = _Server(self._handler, handler_cancellation=True, access_log=None)
+        server.on_connection = self._on_connection
         self._runner = web.ServerRunner(server, shutdown_timeout=_GRACE)
         await self._runner.setup()
         await web.SockSite(self._runner, self._socket, backlog=1024).start()
@@ -46,6 +54,16 @@ class Listener:
         if self._runner is not None:
             await _stop(self._runner)
         self._socket.close()
+
+
+class _Server(web.Server):
+    """Tells of each connection, whether a request comes over it or not."""
+
+    on_connection: Callable[[], None]
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        self.on_connection()
+        super().connection_made(handler, transport)
 
 
 def _bound(port: int) -> socket.socket:

@@ -17,9 +17,14 @@ class RequestLog:
     def __init__(self) -> None:
         self.changes = Bulletin()
         self._lock = threading.Lock()
+        self._connections = 0
         self._asked: list[Ask] = []
         self._sent: Counter[str] = Counter()
         self._abandoned: Counter[str] = Counter()
+
+    @property
+    def connections(self) -> int:
+        return self._connections
 
     @property
     def asked(self) -> list[Ask]:
@@ -35,6 +40,11 @@ class RequestLog:
 
     def abandoned(self, match: str) -> int:
         return self._total(self._abandoned, match)
+
+    def record_connection(self) -> None:
+        with self._lock:
+            self._connections += 1
+        self.changes.post()
 
     def record(self, ask: Ask) -> None:
         with self._lock:
@@ -52,6 +62,7 @@ class RequestLog:
         self.changes.post()
 
     def clear(self) -> None:
+        """Forget what was asked and sent; connections stay counted."""
         with self._lock:
             self._asked.clear()
             self._sent.clear()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import socket
+import struct
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -44,7 +46,20 @@ class Wire:
     async def end(self) -> None:
         await self.response.write_eof()
 
+    def send_raw(self, data: bytes) -> None:
+        """Send bytes past HTTP. Nobody waits for the client to take them: keep them few."""
+        if self._request.transport is not None:
+            self._request.transport.write(data)
+
     def drop(self) -> None:
         """Close the connection here and now, without the answer's clean end."""
         if self._request.transport is not None:
             self._request.transport.close()
+
+    def reset(self) -> None:
+        """Break the connection off with RST: what the client has not read yet is lost to it."""
+        if self._request.transport is not None:
+            unsent_is_dropped = struct.pack("ii", 1, 0)  # on, 0 seconds
+            connection = self._request.transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, unsent_is_dropped)
+            self._request.transport.abort()

@@ -7,14 +7,15 @@ Like the real one it gives other tasks a turn in each call. While `trouble` is s
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from msgspec import structs
 
 from proxy.core.errors import NameTaken, StorageTrouble
 from proxy.core.local import LocalFile, NewFile
-from proxy.core.model import PageEntry, ProjectStatus, Status
+from proxy.core.model import ProjectStatus, Status
 from proxy.core.policy import LocalFacts
+from tests.fakes.cache import MemoryCache
 from tests.fakes.releases import MemoryReleases
 from tests.fakes.tokens import MemoryTokens
 
@@ -23,25 +24,18 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from proxy.core.digests import Sha256
+    from proxy.core.model import PageEntry
     from proxy.core.names import Filename, ProjectName
 
 _SEVERITY = (Status.ACTIVE, Status.DEPRECATED, Status.ARCHIVED, Status.QUARANTINED)
 
 
-class CachedBlob(NamedTuple):
-    size: int
-    stored_at: datetime
-    used_at: datetime
-
-
-class MemoryMetadataStore(MemoryTokens, MemoryReleases):
+class MemoryMetadataStore(MemoryCache, MemoryTokens, MemoryReleases):
     def __init__(self) -> None:
         super().__init__()
         self.trouble: StorageTrouble | None = None
-        self.pages: dict[tuple[str, ProjectName], PageEntry] = {}
         self.uploads: dict[int, NewFile] = {}  # by file id
         self.core_metadata: dict[tuple[str, ProjectName], dict[Sha256, Sha256]] = {}
-        self.cached: dict[Sha256, CachedBlob] = {}
 
     async def probe(self) -> None:
         await self._turn()
@@ -116,15 +110,6 @@ class MemoryMetadataStore(MemoryTokens, MemoryReleases):
         wanted = (sha256, filename)
         held = (file for file in reversed(self.files) if file.project_id in projects)
         return next((file for file in held if (file.digests.sha256, file.filename) == wanted), None)
-
-    async def record_cached(self, sha256: Sha256, size: int, now: datetime) -> None:
-        await self._turn()
-        self.cached[sha256] = CachedBlob(size, now, now)
-
-    async def record_use(self, sha256: Sha256, now: datetime) -> None:
-        await self._turn()
-        if blob := self.cached.get(sha256):
-            self.cached[sha256] = blob._replace(used_at=now)
 
     def _held(self, projects: Collection[int], name: ProjectName) -> list[LocalFile]:
         return [file for file in self.files if file.name == name and file.project_id in projects]

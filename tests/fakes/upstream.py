@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from tests.builders import BuiltFile
     from tests.fakes.gate import Gate
 
-Call: TypeAlias = Literal["page", "size", "provenance", "file"]
+Call: TypeAlias = Literal["page", "size", "provenance", "file", "rest"]
 
 TRUTH = -1
 """For a size or length: what it really is."""
@@ -54,6 +54,7 @@ class Asked(NamedTuple):
     subject: str
     validators: Validators | None = None
     wanted: ByteRange | None = None
+    first: int | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,11 @@ class Served:
     def cut(self, wanted: ByteRange | None) -> Served:
         """The same, of a range alone."""
         return replace(self, data=self.data[wanted.first : wanted.last + 1]) if wanted else self
+
+    def after(self, first: int) -> Served:
+        """The same from that byte on; what was promised of the whole is promised of the rest."""
+        promised = None if self.promised is None else self.promised - first
+        return replace(self, data=self.data[first:], length=promised, gate_at=max(0, self.gate_at - first))
 
     def pieces(self) -> tuple[Sequence[bytes], Sequence[bytes]]:
         """What comes before the gate, and what comes after it."""
@@ -183,7 +189,21 @@ class FakeUpstream:
         self._check()
         if wanted is not None and not self.ranges:
             raise UpstreamBroken(f"the upstream {self.name} sends no ranges")
-        served = self._file(url).cut(wanted)
+        async with self._sending(self._file(url).cut(wanted)) as body:
+            yield body
+
+    @asynccontextmanager
+    async def open_rest(self, url: str, first: int, size: int | None) -> AsyncIterator[Body]:
+        await self._ask(Asked("rest", url, first=first))
+        self._check()
+        served = self._file(url)
+        if size is not None and served.promised not in {None, size}:
+            raise UpstreamBroken(f"the upstream {self.name} has another file by now")
+        async with self._sending(served.after(first)) as body:
+            yield body
+
+    @asynccontextmanager
+    async def _sending(self, served: Served) -> AsyncIterator[Body]:
         chunks = self._send(served)
         try:
             yield Body(served.promised, chunks)

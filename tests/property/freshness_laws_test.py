@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from proxy.core.freshness import (
+    OLD_COPIES_LAST,
     CacheRules,
     Fetch,
     Fresh,
@@ -16,7 +18,9 @@ from proxy.core.freshness import (
     Revalidate,
     Stale,
     Unavailable,
+    age_beyond,
     before_request,
+    is_old_copy,
     usable_on_error,
 )
 from proxy.core.model import PageEntry, ProjectDetail, ProjectStatus, Status, Validators
@@ -62,6 +66,7 @@ def test_a_page_only_ever_gets_staler(
     entry: PageEntry, rules: CacheRules, one: datetime, other: datetime, trouble: str | None
 ) -> None:
     earlier, later = sorted((one, other))
+    assume(entry.checked_at <= earlier)
     before = before_request(entry, rules, earlier, trouble=trouble)
     after = before_request(entry, rules, later, trouble=trouble)
     assert staleness(before) <= staleness(after)
@@ -111,4 +116,31 @@ def test_a_page_confirmed_later_is_never_staler(
 ) -> None:
     earlier = PageEntry(entry.upstream, entry.detail, entry.validators, start)
     later = PageEntry(entry.upstream, entry.detail, entry.validators, start + gained % timedelta(days=365))
+    assume(later.checked_at <= now)
     assert staleness(before_request(later, rules, now)) <= staleness(before_request(earlier, rules, now))
+
+
+@given(entries, rules, moments, troubles)
+def test_no_page_is_fresh_for_longer_than_its_ttl(
+    entry: PageEntry, rules: CacheRules, now: datetime, trouble: str | None
+) -> None:
+    plan = before_request(entry, rules, now, trouble=trouble)
+    if isinstance(plan, Fresh) and plan.ttl is not None:
+        assert plan.ttl <= max(rules.page_ttl, rules.negative_ttl)
+        assert entry.checked_at <= now
+
+
+@given(entries, rules, moments, moments, st.integers(0, 5), st.none() | st.integers(0, 5))
+def test_an_old_copy_is_refused_while_the_page_at_hand_stands_in_and_not_for_ever(
+    entry: PageEntry, rules: CacheRules, one: datetime, other: datetime, held: int, told: int | None
+) -> None:
+    entry = replace(entry, serial=held)
+    earlier, later = sorted((one, other))
+    assume(entry.checked_at <= earlier)
+    refused = is_old_copy(entry, told, rules, later)
+    if refused:
+        assert usable_on_error(entry, rules, later)
+        assert is_old_copy(entry, told, rules, earlier)
+        assert age_beyond(entry, rules, later) <= OLD_COPIES_LAST
+    if told is None or told >= held:
+        assert not refused

@@ -18,6 +18,7 @@ from proxy.core.distributions import Kind
 from proxy.core.errors import NameTaken
 from proxy.core.model import ProjectStatus, Status
 from proxy.core.names import parse_project_name
+from proxy.ports import Use
 from proxy.sqlite.store import SqliteStore, open_store
 from tests.contracts.samples import NOW, digests_of, new_file, page_entry
 from tests.fakes.metadata_store import MemoryMetadataStore
@@ -166,7 +167,7 @@ class BothStores(RuleBasedStateMachine):
     @rule(content=contents, now=instants)
     def record(self, content: str, now: datetime) -> None:
         digests = digests_of(content)
-        self.both(lambda store: store.record_use(digests.sha256, now))
+        self.both(lambda store: store.record_uses({digests.sha256: Use(digests.size, now)}))
         self.both(lambda store: store.record_cached(digests.sha256, digests.size, now))
 
 

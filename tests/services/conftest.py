@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.core.freshness import CacheRules
+from proxy.services import resuming
 from tests.fakes.clock import FakeClock
 from tests.fakes.metadata_store import MemoryMetadataStore
 from tests.fakes.upstream import FakeUpstream
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
 
     from proxy.core.registry import Group, Project
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is tried again is tried again soon."""
+    monkeypatch.setattr(resuming, "PAUSES", (0.0, 0.01, 0.01, 0.01))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.core.errors import StorageTrouble
-from proxy.services import download_times
+from proxy.services import batches
 from proxy.services.download_times import DownloadTimes
 from tests.contracts.samples import NOW, new_file
 from tests.fakes.clock import START, FakeClock
@@ -80,7 +80,7 @@ async def test_what_comes_during_a_write_is_in_the_next(store: CountingStore, cl
 async def test_a_full_batch_takes_no_further_release(
     store: CountingStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download_times, "MAX_PENDING", 2)
+    monkeypatch.setattr(batches, "MAX_PENDING", 2)
     times = DownloadTimes(store, clock, write_every=3600)
     for release in (1, 2, 3):
         times.note(release)
@@ -98,7 +98,7 @@ async def test_trouble_is_logged_and_passes(
     times.note(1)
     await asyncio.wait_for(store.written.wait(), 20)
     await times.close()
-    assert "cannot note when 1 releases were downloaded: the disk is gone" in caplog.text
+    assert "cannot note when releases were downloaded (1): the disk is gone" in caplog.text
 
 
 async def test_closing_without_downloads_is_harmless(store: CountingStore, clock: FakeClock) -> None:

@@ -5,6 +5,7 @@ wrong.
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,9 @@ from msgspec import structs
 from proxy.core.digests import sha256_of
 from proxy.core.errors import NotFound, SidecarError, StorageFull, StorageTrouble, UpstreamBroken, UpstreamTrouble
 from proxy.core.ranges import ByteRange
+from proxy.disk.parts import DiskPart
 from proxy.ports import Blob
+from proxy.services import resuming
 from proxy.services.downloads import HOLD_BACK, Download, Downloads
 from tests.builders import build_sdist, build_wheel
 from tests.fakes.gate import Gate, settle, until
@@ -104,7 +107,7 @@ class TestCached:
         assert house.stored() == {SDIST.sha256}
         assert house.parts() == []
         assert house.store.cached[wanted.file.sha256].size == SIZE
-        assert house.store.cached[wanted.file.sha256].stored_at == house.clock.now()
+        assert house.store.cached[wanted.file.sha256].used_at == house.clock.now()
 
     async def test_a_hundred_followers_cause_one_request(self, house: House, wanted: UpstreamFile) -> None:
         gate = held(house, wanted)
@@ -236,7 +239,9 @@ class TestFollowers:
         async with house.downloads.open(wanted) as download:
             assert isinstance(download, Download)
             await until(lambda: download.complete)
-            await house.blobs.delete(wanted.file.sha256)
+            blob = await house.blobs.find(wanted.file.sha256)
+            assert blob
+            blob.path.unlink()
             assert b"".join([chunk async for chunk in download.follow()]) == DATA
         await ended(house)
         assert (house.stored(), house.parts()) == (set(), [])
@@ -339,6 +344,33 @@ class TestFailures:
         file = of_pypi(house.pypi.add("demo", SDIST, size=None))
         assert "other bytes" in await self.fails(house, file, Served(DATA[:-1], length=None), UpstreamBroken)
 
+    async def test_a_body_without_end(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(resuming, "MAX_FILE", 50_000)
+        file = of_pypi(house.pypi.add("demo", SDIST, size=None))
+        serve(house, file, Served(DATA, length=None))
+        with pytest.raises(UpstreamBroken, match="without end"):
+            await fetch(house, file)
+        assert house.pypi.sent < 60_000
+
+    async def test_metadata_without_end(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(resuming, "MAX_METADATA", 50_000)
+        file = structs.replace(house.pypi.add("demo", SDIST, size=None), filename="demo-1.0.tar.gz.metadata")
+        serve(house, of_pypi(file), Served(DATA, length=None))
+        with pytest.raises(UpstreamBroken, match="without end"):
+            await fetch(house, of_pypi(file))
+        assert house.pypi.sent < 60_000
+
+    async def test_one_that_is_announced_is_not_begun(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(resuming, "MAX_FILE", SIZE - 1)
+        file = of_pypi(house.pypi.add("demo", SDIST, size=None))
+        with pytest.raises(UpstreamBroken, match="without end"):
+            await fetch(house, file)
+        assert house.pypi.sent == 0
+
+    async def test_a_size_that_the_page_tells_is_believed(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(resuming, "MAX_FILE", 1000)
+        assert await fetch(house, of_pypi(house.pypi.add("demo", SDIST))) == DATA
+
     @pytest.mark.parametrize("length", [SIZE - 1, SIZE + 1, 0])
     async def test_another_length_than_the_page_says(self, house: House, wanted: UpstreamFile, length: int) -> None:
         said = await self.fails(house, wanted, Served(DATA, length=length), UpstreamBroken)
@@ -396,17 +428,86 @@ class TestCommittedMeanwhile:
         assert house.pypi.count() == 1
 
 
-async def test_a_disk_without_space_fails_the_download_and_keeps_nothing(
-    house: House, wanted: UpstreamFile, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def write(_: object, data: bytes) -> None:
-        raise StorageFull(f"no space left for {len(data)} bytes")
+class TestTroubledDisk:
+    @pytest.fixture(params=[0, 50_000], ids=["from the start", "on the way"])
+    def full(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+        """So many bytes find room."""
+        write = DiskPart.write
 
-    monkeypatch.setattr("proxy.disk.parts.DiskPart.write", write)
-    with pytest.raises(StorageFull):
+        async def fill(part: DiskPart, data: bytes) -> None:
+            if part.size + len(data) > request.param:
+                raise StorageFull(f"no space left for {len(data)} bytes")
+            await write(part, data)
+
+        monkeypatch.setattr(DiskPart, "write", fill)
+
+    @pytest.mark.usefixtures("full")
+    async def test_it_fails_the_download_and_keeps_nothing(self, house: House, wanted: UpstreamFile) -> None:
+        with pytest.raises(StorageFull):
+            await fetch(house, wanted)
+        await ended(house)
+        assert (house.stored(), house.parts()) == (set(), [])
+
+    async def test_one_that_lets_no_part_be_removed_harms_nobody(
+        self, house: House, wanted: UpstreamFile, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        close = DiskPart.close
+
+        async def fail(part: DiskPart) -> None:
+            await close(part)
+            raise StorageTrouble("cannot remove an unfinished file")
+
+        monkeypatch.setattr(DiskPart, "close", fail)
+        loop, complaints = asyncio.get_running_loop(), list[object]()
+        loop.set_exception_handler(lambda _, context: complaints.append(context))
+        serve(house, wanted, Served(bytes(SIZE)))
+        with pytest.raises(UpstreamBroken):
+            await fetch(house, wanted)
+        await ended(house)
+        gc.collect()
+        await settle()
+        assert complaints == []
+        assert "until it is swept" in caplog.text
+
+    async def test_one_that_cannot_be_asked_is_not_asked(
+        self, house: House, wanted: UpstreamFile, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def find(*_: object) -> Blob | None:
+            raise StorageTrouble("cannot look for a file")
+
+        monkeypatch.setattr(type(house.blobs), "find", find)
+        assert await fetch(house, wanted) == DATA
+
+    async def test_a_part_that_cannot_be_read_again_is_trouble(
+        self, house: House, wanted: UpstreamFile, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def read(*_: object) -> bytes:
+            return b""
+
+        monkeypatch.setattr(DiskPart, "read", read)
+        with pytest.raises(StorageTrouble, match="cannot be read again"):
+            await fetch(house, wanted)
+
+    async def test_a_blob_that_is_of_no_use_is_replaced(self, house: House, wanted: UpstreamFile) -> None:
         await fetch(house, wanted)
-    await ended(house)
-    assert (house.stored(), house.parts()) == (set(), [])
+        await ended(house)
+        blob = await open_blob(house, wanted)
+        blob.path.write_bytes(b"rotten")
+        async with house.downloads.open(wanted, anew=True) as download:
+            assert isinstance(download, Download)
+            assert b"".join([chunk async for chunk in download.follow()]) == DATA
+        assert blob.path.read_bytes() == DATA
+
+    async def test_also_where_another_caller_looks_for_it_just_then(self, house: House, wanted: UpstreamFile) -> None:
+        await fetch(house, wanted)
+        await ended(house)
+
+        async def look(*, anew: bool) -> type:
+            async with house.downloads.open(wanted, anew=anew) as opened:
+                return type(opened)
+
+        trusting, distrusting = await asyncio.gather(look(anew=False), look(anew=True))
+        assert (trusting, distrusting) == (Blob, Download)
 
 
 class TestClose:
@@ -427,6 +528,20 @@ class TestClose:
         outcomes = await asyncio.gather(*asking, return_exceptions=True)
         assert all(isinstance(one, UpstreamTrouble | asyncio.CancelledError) for one in outcomes)
         assert house.parts() == []
+
+    async def test_one_that_was_cancelled_before_its_first_step_ends_too(
+        self, house: House, wanted: UpstreamFile, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def run(*_: object) -> None:
+            raise asyncio.CancelledError
+
+        monkeypatch.setattr(Downloads, "_run", run)
+        following = asyncio.create_task(fetch(house, wanted))
+        await until(lambda: house.downloads.find(wanted.file.sha256) is not None)
+        await house.downloads.close()
+        with pytest.raises(UpstreamTrouble, match="broken off"):
+            await following
+        assert (house.parts(), house.downloads.find(wanted.file.sha256)) == ([], None)
 
     async def test_what_is_whole_by_then_stays(self, house: House, wanted: UpstreamFile) -> None:
         await fetch(house, wanted)

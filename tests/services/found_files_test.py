@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -21,17 +22,20 @@ from proxy.core.registry import Project, Visibility
 from proxy.core.rules import parse_name_pattern, parse_name_rule
 from proxy.ports import Blob
 from proxy.services import files
-from proxy.services.files import Cold, Stored
+from proxy.services.downloads import Download
+from proxy.services.files import Cold, Stored, Unkept
+from proxy.services.listings import UpstreamFile
 from tests.builders import BuiltFile, build_sdist, build_wheel
 from tests.fakes.clock import START
 from tests.fakes.gate import Gate, settle, until
 from tests.fakes.upstream import Asked, Served
-from tests.services.house import ACME, PACKAGES, READER, House, MakeHouse, cache, named, upload
+from tests.services.house import ACME, DEMO, PACKAGES, READER, House, MakeHouse, cache, named, upload
 
 if TYPE_CHECKING:
     from proxy.core.digests import Sha256
     from proxy.core.local import LocalFile
     from proxy.core.model import File
+    from proxy.services.files import Found
 
 WHEEL = build_wheel("demo", "1.0")
 SDIST = build_sdist("demo", "1.0", size_padding=100_000)
@@ -69,7 +73,7 @@ def replace_filename(house: House, file: LocalFile, filename: Filename) -> Local
     return renamed
 
 
-async def read(found: Stored | Cold) -> bytes:
+async def read(found: Found) -> bytes:
     assert isinstance(found, Stored)
     return found.blob.path.read_bytes()
 
@@ -199,6 +203,42 @@ class TestLocal:
         published = await upload(house, WHEEL)
         await house.blobs.delete(published.digests.sha256)
         with pytest.raises(StorageTrouble, match="restore it from a backup"):
+            await house.files.find(READER, house.group, *is_named(WHEEL))
+
+
+class TestUnreadable:
+    """What turned out to be unreadable here."""
+
+    async def test_a_cached_file_is_cold_again(self, house: House, wheel: File) -> None:
+        await cache(house, wheel)
+        found = await house.files.find(READER, house.group, *named(wheel))
+        assert isinstance(found, Stored)
+        again = await house.files.find_anew(found)
+        assert again == Cold(UpstreamFile("pypi", DEMO, wheel), len(WHEEL.data), anew=True)
+        async with house.files.fetch(again) as download:
+            assert isinstance(download, Download)
+
+    async def test_so_is_one_that_has_lost_bytes(self, house: House, wheel: File) -> None:
+        await cache(house, wheel)
+        found = await house.files.find(READER, house.group, *named(wheel))
+        assert isinstance(found, Stored)
+        os.truncate(found.blob.path, 10)
+        assert await house.files.find(READER, house.group, *named(wheel)) == await house.files.find_anew(found)
+
+    async def test_metadata_that_was_read_out_of_a_wheel_is_read_again(self, house: House) -> None:
+        bare = house.pypi.add("demo", WHEEL, offers_metadata=False)
+        found = await house.files.find_metadata(READER, house.group, *named(bare))
+        assert isinstance(found, Stored)
+        assert await house.files.find_anew(found) == Unkept(WHEEL.metadata, sha256_of(WHEEL.metadata))
+
+    async def test_a_published_file_has_no_other_copy(self, house: House) -> None:
+        await upload(house, WHEEL)
+        found = await house.files.find(READER, house.group, *is_named(WHEEL))
+        assert isinstance(found, Stored)
+        with pytest.raises(StorageTrouble, match="data directory"):
+            await house.files.find_anew(found)
+        os.truncate(found.blob.path, 10)
+        with pytest.raises(StorageTrouble, match="data directory"):
             await house.files.find(READER, house.group, *is_named(WHEEL))
 
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import logging
+import tracemalloc
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
@@ -13,18 +17,17 @@ from proxy.core.digests import sha256_of
 from proxy.core.errors import StorageFull, UpstreamBroken, UpstreamTrouble
 from proxy.core.freshness import CacheRules
 from proxy.core.names import ProjectName
-from proxy.services import upstream_pages
+from proxy.services import cached_pages, upstream_trouble
 from tests.builders import build_wheel
-from tests.fakes.gate import Gate
+from tests.fakes.gate import Gate, settle
 from tests.services.house import DEMO
 
 if TYPE_CHECKING:
-    from proxy.core.model import File
-    from proxy.services.upstream_pages import CachedPage
+    from proxy.core.model import File, PageEntry
+    from proxy.services.cached_pages import CachedPage
     from tests.services.house import House, MakeHouse
 
 DOWN = UpstreamTrouble("the upstream pypi cannot be reached")
-BROKEN = UpstreamBroken("the upstream pypi sent no page")
 WHEEL = build_wheel("demo", "1.0")
 NEXT = build_wheel("demo", "2.0")
 TTL_MINUTES = 10  # of CacheRules() and of the documented defaults
@@ -59,6 +62,20 @@ class TestConfigure:
         house.upstream_pages.configure(CacheRules(offline=True))
         house.clock.advance(days=1)
         assert (await ask(house))[1] == "hit; detail=offline"
+
+    async def test_absent_names_are_asked_for_again(self, house: House) -> None:
+        house.pypi.remove("demo")
+        assert (await house.upstream_pages.get("pypi", DEMO)).page is None
+        house.pypi.add("demo", WHEEL)
+        house.upstream_pages.configure(CacheRules())
+        assert (await ask(house))[0] == [WHEEL.filename]
+
+    async def test_offline_an_absence_is_not_known(self, house: House) -> None:
+        house.pypi.remove("demo")
+        assert (await house.upstream_pages.get("pypi", DEMO)).page is None
+        house.upstream_pages.configure(CacheRules(offline=True))
+        with pytest.raises(UpstreamTrouble, match="offline"):
+            await ask(house)
 
     async def test_a_new_client_of_an_upstream_is_used(self, house: House) -> None:
         await ask(house)
@@ -113,7 +130,7 @@ class TestMemory:
     @pytest.fixture
     async def small(self, make_house: MakeHouse, monkeypatch: pytest.MonkeyPatch) -> House:
         """Memory for seven: pages count one, and one for each file."""
-        monkeypatch.setattr(upstream_pages, "MAX_FILES_IN_MEMORY", 7)
+        monkeypatch.setattr(cached_pages, "MAX_FILES_IN_MEMORY", 7)
         house = await make_house()
         for name, files in {"a": 2, "b": 2, "c": 2, "large": 7}.items():
             for version in range(files):
@@ -140,6 +157,92 @@ class TestMemory:
         assert small.pypi.count() == 1
         assert await self.is_read_from_the_store(small, "large")
 
+    async def test_a_page_that_grew_over_the_bound_is_the_one_that_is_served(self, small: House) -> None:
+        await ask(small, ProjectName("a"))
+        for version in range(2, 7):
+            small.pypi.add("a", build_wheel("a", str(version)))
+        small.clock.advance(minutes=TTL_MINUTES)
+        for _ in range(2):
+            assert len((await ask(small, ProjectName("a")))[0]) == 7
+        assert small.pypi.count() == 2
+
+    async def test_random_names_leave_nothing_behind_but_the_bound(
+        self, make_house: MakeHouse, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.ERROR)  # what is caught would be what grows
+        monkeypatch.setattr(cached_pages, "MAX_ABSENT", 50)
+        monkeypatch.setattr(upstream_trouble, "MAX_TROUBLES", 50)
+        house = await make_house()
+
+        async def flood(start: int, trouble: UpstreamTrouble | None) -> None:
+            house.pypi.trouble = trouble
+            for number in range(start, start + 200):
+                with suppress(UpstreamTrouble):
+                    await house.upstream_pages.get("pypi", ProjectName(f"random-{number}"))
+
+        async def grown_by(start: int) -> int:
+            before, _ = tracemalloc.get_traced_memory()
+            for trouble in (None, UpstreamTrouble("down"), UpstreamBroken("broken")):
+                await flood(start, trouble)
+            house.pypi.trouble = None
+            await settle()
+            house.pypi.asked.clear()
+            gc.collect()
+            return tracemalloc.get_traced_memory()[0] - before
+
+        tracemalloc.start()
+        try:
+            growths = [await grown_by(start) for start in (0, 200, 400, 600)]
+        finally:
+            tracemalloc.stop()
+        assert max(growths[2:]) < 10_000
+        assert house.store.pages == {}
+
+
+class TestAnswersWhileTheStoreIsRead:
+    """What the upstream said counts more than what the store had before."""
+
+    @pytest.fixture
+    async def slow(self, make_house: MakeHouse, house: House, monkeypatch: pytest.MonkeyPatch) -> tuple[House, Gate]:
+        """A restarted house whose first reading of the store ends when the gate opens."""
+        await ask(house)
+        house.clock.advance(minutes=TTL_MINUTES)
+        house = await make_house(upstreams=[house.pypi], store=house.store, clock=house.clock)
+        gate = Gate()
+        gates, find = [gate], house.store.find_page
+
+        async def find_slowly(upstream: str, name: ProjectName) -> PageEntry | None:
+            found = await find(upstream, name)
+            if gates:
+                await gates.pop().pass_through()
+            return found
+
+        monkeypatch.setattr(house.store, "find_page", find_slowly)
+        return house, gate
+
+    async def test_a_page(self, slow: tuple[House, Gate]) -> None:
+        house, gate = slow
+        house.pypi.add("demo", NEXT)
+        late = asyncio.create_task(ask(house))
+        await gate.waiting()
+        assert (await ask(house))[1] == "fwd=stale; stored"
+        gate.open()
+        assert await late == ([WHEEL.filename, NEXT.filename], "hit; ttl=600")
+
+    async def test_an_absence(self, slow: tuple[House, Gate]) -> None:
+        house, gate = slow
+        house.pypi.remove("demo")
+        late = asyncio.create_task(house.upstream_pages.get("pypi", DEMO))
+        await gate.waiting()
+        assert (await house.upstream_pages.get("pypi", DEMO)).page is None
+        house.pypi.trouble = DOWN
+        gate.open()
+        with pytest.raises(UpstreamTrouble):
+            await late
+        house.clock.advance(minutes=TTL_MINUTES)
+        with pytest.raises(UpstreamTrouble):
+            await ask(house)
+
 
 class TestCoreMetadata:
     """What was read out of wheels shows on their page."""
@@ -160,7 +263,7 @@ class TestCoreMetadata:
         assert await self.shown(house) == [False]
         await house.upstream_pages.learn("pypi", DEMO, demo.sha256, self.READ)
         assert await self.shown(house) == [{"sha256": self.READ}]
-        assert (await page_of(house)).serial != before.serial, "what was rendered is another page now"
+        assert (await page_of(house)).revision != before.revision, "what was rendered is another page now"
         restarted = await make_house(upstreams=[house.pypi], store=house.store)
         assert await self.shown(restarted) == [{"sha256": self.READ}]
 

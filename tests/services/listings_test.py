@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -18,10 +19,11 @@ from proxy.core.names import Filename, GroupPath
 from proxy.core.policy import Rule
 from proxy.core.registry import ForwardingMode, Project, Registry, Upstream, Visibility
 from proxy.core.rules import parse_name_pattern, parse_name_rule
-from proxy.services.listings import Elsewhere, Listing, Listings, UpstreamFile, first_refusal
+from proxy.services.listings import PATIENCE, Elsewhere, Listing, Listings, UpstreamFile, first_refusal
 from tests.builders import build_sdist, build_wheel
 from tests.contracts.samples import new_file
 from tests.fakes.clock import START
+from tests.fakes.gate import Gate, settle, until
 from tests.fakes.upstream import FakeUpstream
 from tests.services.house import ACME, DEMO, PACKAGES, READER, SIX, House, MakeHouse, named
 
@@ -33,6 +35,7 @@ SECRET = Project(2, GroupPath("acme/secret"), ACME.path, Visibility.PRIVATE)
 MERGING = replace(ACME, merge=(parse_name_pattern("demo"),))
 QUARANTINE = ProjectStatus(Status.QUARANTINED, "malware")
 DAY = timedelta(days=1)
+SOON = timedelta(milliseconds=50)
 
 
 async def publish(house: House, name: str = "demo", version: str = "9.0", project: Project = PACKAGES) -> LocalFile:
@@ -180,6 +183,64 @@ class TestForwarded:
         assert isinstance(local, Listing)
         assert local.local == (ours,)
         assert house.pypi.asked == []
+
+
+class TestTime:
+    """All upstreams that are asked for a name share one patience."""
+
+    def listings_of(
+        self, house: House, patience: timedelta = SOON, page_timeout: timedelta = timedelta(0)
+    ) -> Listings:
+        upstreams = [Upstream(name, f"https://{name}.example/", page_timeout=page_timeout) for name in house.upstreams]
+        registry = Registry([house.group], [PACKAGES], upstreams)
+        return Listings(registry, house.store, house.upstream_pages, patience)
+
+    @pytest.fixture
+    async def house(self, make_house: MakeHouse) -> House:
+        """The second of two upstreams has the project."""
+        first, second = FakeUpstream("first"), FakeUpstream("second")
+        second.add("demo", build_wheel("demo", "1.0"))
+        return await make_house(replace(ACME, upstreams=("first", "second")), upstreams=[first, second])
+
+    @pytest.mark.parametrize("slow", ["first", "second"])
+    async def test_when_it_is_over_the_search_ends_in_trouble(self, house: House, slow: str) -> None:
+        listings = self.listings_of(house)
+        house.upstreams[slow].page_gate = Gate()
+        with pytest.raises(UpstreamTrouble, match="in time"):
+            await listings.get(READER, house.group, DEMO)
+
+    async def test_what_was_asked_for_is_there_for_the_next(self, house: House) -> None:
+        listings = self.listings_of(house)
+        gate = house.upstreams["second"].page_gate = Gate()
+        with pytest.raises(UpstreamTrouble):
+            await listings.get(READER, house.group, DEMO)
+        gate.open()
+        await until(lambda: ("second", DEMO) in house.store.pages)
+        listing = await listings.get(READER, house.group, DEMO)
+        assert isinstance(listing, Listing)
+        assert listing.cache_status.source is Source.HIT
+        assert house.upstreams["second"].count() == 1
+
+    async def test_a_longer_page_timeout_stretches_it(self, house: House) -> None:
+        listings = self.listings_of(house, timedelta(0), timedelta(hours=1))
+        gate = house.upstreams["second"].page_gate = Gate()
+        asking = asyncio.create_task(listings.get(READER, house.group, DEMO))
+        await gate.waiting()
+        await settle()
+        assert not asking.done()
+        gate.open()
+        await asking
+
+    async def test_files_are_bound_by_it_too(self, house: House) -> None:
+        listings = self.listings_of(house)
+        house.upstreams["first"].page_gate = Gate()
+        file = house.upstreams["second"].pages[DEMO].detail.files[0]
+        with pytest.raises(UpstreamTrouble, match="in time"):
+            await listings.find_file(READER, house.group, DEMO, *named(file), START)
+
+    def test_by_default_an_answer_is_due_within_ten_seconds(self) -> None:
+        default = Upstream("pypi", "https://pypi.example/").page_timeout
+        assert default < PATIENCE < timedelta(seconds=10)
 
 
 class TestFilters:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.core.access import Anonymous, Kind, Principal, Role, Scope, anonymous
-from proxy.core.digests import Digests, FullHasher, sha256_of
+from proxy.core.digests import Digests, FullHasher, Sha256, sha256_of
 from proxy.core.errors import (
     FileTooLarge,
     Forbidden,
@@ -46,6 +46,9 @@ from tests.services.house import (
 )
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from proxy.core.local import LocalFile, NewFile
     from proxy.core.registry import Group
 
 WHEEL = build_wheel("demo", "1.0", requires_python=">=3.9")
@@ -70,6 +73,20 @@ def assert_nothing_is_left(house: House) -> None:
 
 
 class TestAccepted:
+    async def test_nobody_removes_its_blobs_before_the_row_that_names_them_is_in(
+        self, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        publish, removed = house.store.publish, []
+
+        async def publish_slowly(file: NewFile, *, root: int, now: datetime) -> LocalFile:
+            removed.extend([await house.blobs.delete(Sha256(sha256)) for sha256 in house.stored()])
+            return await publish(file, root=root, now=now)
+
+        monkeypatch.setattr(house.store, "publish", publish_slowly)
+        await upload(house, WHEEL)
+        assert removed == [False, False]
+        assert house.stored() == {WHEEL.sha256, sha256_of(WHEEL.metadata)}
+
     async def test_a_wheel_exists_with_its_metadata(self, house: House) -> None:
         published = await upload(house, WHEEL, caller=member(Role.DEVELOPER))
         assert published.digests == digests_of(WHEEL.data)
@@ -302,6 +319,14 @@ class TestDuplicates:
         with pytest.raises(NameTaken):
             await upload(lenient, other, project=self.IDENTICAL)
         assert (lenient.store.files, lenient.parts()) == ([first], [])
+
+    async def test_the_same_bytes_bring_back_what_was_lost(self, lenient: House) -> None:
+        first = await upload(lenient, WHEEL, project=self.IDENTICAL)
+        kept = lenient.stored()
+        for sha256 in kept:
+            assert await lenient.blobs.delete(Sha256(sha256))
+        assert await upload(lenient, WHEEL, project=self.IDENTICAL) == first
+        assert lenient.stored() == kept
 
     async def test_other_projects_are_apart(self, make_house: MakeHouse) -> None:
         tools = Project(2, GroupPath("acme/tools"), ACME.path)

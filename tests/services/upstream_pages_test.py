@@ -14,13 +14,13 @@ from proxy.core.errors import UpstreamBroken, UpstreamTrouble
 from proxy.core.freshness import CacheRules
 from proxy.core.model import File, ProjectStatus, Status
 from proxy.core.names import ProjectName
-from proxy.services import upstream_pages
+from proxy.services import cached_pages
 from tests.builders import build_wheel
 from tests.fakes.gate import Gate, settle, until
 from tests.services.house import DEMO, SIX
 
 if TYPE_CHECKING:
-    from proxy.services.upstream_pages import CachedPage
+    from proxy.services.cached_pages import CachedPage
     from tests.services.house import House, MakeHouse
 
 DOWN = UpstreamTrouble("the upstream pypi cannot be reached")
@@ -75,7 +75,7 @@ class TestFreshness:
         assert house.pypi.asked[-1].validators == before.entry.validators
         assert (await ask(house))[1] == "hit; ttl=600"
         assert house.store.pages["pypi", DEMO].checked_at == house.clock.now()
-        assert seen.page.serial == before.serial, "what was rendered from it can be kept"
+        assert seen.page.revision == before.revision, "what was rendered from it can be kept"
 
     async def test_a_page_without_validators_is_fetched_whole(self, house: House) -> None:
         house.pypi.pages[DEMO] = house.pypi.pages[DEMO]._replace(
@@ -85,11 +85,11 @@ class TestFreshness:
         house.clock.advance(minutes=TTL_MINUTES)
         assert (await ask(house))[0] == [WHEEL.filename]
 
-    async def test_other_contents_have_other_serials(self, house: House) -> None:
+    async def test_other_contents_have_other_revisions(self, house: House) -> None:
         before = await page_of(house)
         house.pypi.add("demo", NEXT)
         house.clock.advance(minutes=TTL_MINUTES)
-        assert (await page_of(house)).serial != before.serial
+        assert (await page_of(house)).revision != before.revision
 
     async def test_names_and_upstreams_are_apart(self, house: House) -> None:
         house.pypi.add("six", build_wheel("six", "1.16"))
@@ -355,7 +355,7 @@ class TestAbsence:
     async def test_no_more_absences_are_remembered_than_the_bound(
         self, make_house: MakeHouse, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(upstream_pages, "MAX_NEGATIVE", 3)
+        monkeypatch.setattr(cached_pages, "MAX_ABSENT", 3)
         house = await make_house()
         names = [ProjectName(f"absent-{number}") for number in range(5)]
         for name in (*names, *names[3:]):

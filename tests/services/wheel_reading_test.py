@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,7 +40,8 @@ def add(house: House, built: BuiltFile = LARGE, *, size: int | None = -1) -> Fil
 
 
 async def get(house: House, file: File) -> bytes:
-    return (await house.wheel_metadata.get(of_pypi(file))).path.read_bytes()
+    metadata = await house.wheel_metadata.get(of_pypi(file))
+    return metadata if isinstance(metadata, bytes) else metadata.path.read_bytes()
 
 
 async def shown(house: House) -> object:
@@ -147,16 +149,43 @@ class TestStored:
         assert house.stored() == {LARGE.sha256, sha256_of(LARGE.metadata)}
         assert house.store.core_metadata == {}
 
-    async def test_one_that_was_evicted_a_moment_ago_is_trouble(
+    async def test_one_that_was_evicted_a_moment_ago_is_read_by_ranges(
         self, house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         async def find(_: object, sha256: Sha256) -> Blob:
-            return Blob(sha256, 1, tmp_path / "gone")
+            return Blob(sha256, len(LARGE.data), tmp_path / "gone")
 
         file = add(house)
         monkeypatch.setattr(type(house.blobs), "find", find)
-        with pytest.raises(StorageTrouble):
-            await get(house, file)
+        assert await get(house, file) == LARGE.metadata
+        assert house.pypi.sent == TAIL
+
+    async def test_so_is_one_that_has_lost_bytes(self, house: House) -> None:
+        file = add(house)
+        async with house.downloads.open(of_pypi(file)):
+            pass
+        await until(lambda: house.idle)
+        blob = await house.blobs.find(file.sha256)
+        assert blob
+        os.truncate(blob.path, 1000)
+        assert await get(house, file) == LARGE.metadata
+
+    async def test_a_range_that_breaks_off_is_taken_up_again(self, house: House) -> None:
+        file = add(house)
+        house.pypi.files[file.url] = Served(LARGE.data, gate=(gate := Gate()), gate_at=1000, failure=DOWN)
+        reading = asyncio.create_task(get(house, file))
+        await gate.waiting()
+        house.pypi.files[file.url] = Served(LARGE.data)
+        gate.open()
+        assert await reading == LARGE.metadata
+
+    async def test_so_is_one_that_the_disk_does_not_find(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def find(*_: object) -> Blob | None:
+            raise StorageTrouble("cannot look for a file")
+
+        file = add(house)
+        monkeypatch.setattr(type(house.blobs), "find", find)
+        assert await get(house, file) == LARGE.metadata
 
 
 class TestNone:
@@ -176,14 +205,26 @@ class TestNone:
         assert (house.stored(), house.store.core_metadata) == (set(), {})
         assert await shown(house) is False
 
-    async def test_storage_trouble_is_passed_on(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+
+class TestUnkept:
+    """What the disk does not take is answered all the same."""
+
+    async def test_on_a_full_disk_its_bytes_are_answered(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
         async def write(_: object, data: bytes) -> None:
             raise StorageFull(f"no space for {len(data)} bytes")
 
         monkeypatch.setattr("proxy.disk.parts.DiskPart.write", write)
-        with pytest.raises(StorageFull):
-            await get(house, add(house))
-        assert house.parts() == []
+        assert await house.wheel_metadata.get(of_pypi(add(house))) == LARGE.metadata
+        assert (house.parts(), house.store.core_metadata) == ([], {})
+
+    async def test_also_where_the_database_takes_nothing(self, house: House) -> None:
+        file = add(house)
+        house.store.trouble = StorageFull("no space left")
+        assert await get(house, file) == LARGE.metadata
+
+    async def test_what_cannot_be_read_is_read_anew_and_not_kept_again(self, house: House) -> None:
+        assert await house.wheel_metadata.read_anew(of_pypi(add(house))) == LARGE.metadata
+        assert house.stored() == set()
 
 
 class TestAside:
@@ -249,6 +290,7 @@ async def test_what_was_learnt_of_a_page_that_is_not_in_memory_is_kept_for_it(ho
     file = add(house)
     await get(house, file)
     assert ("pypi", DEMO) not in house.store.pages
-    entry = PageEntry("pypi", *house.pypi.pages[DEMO], house.clock.now(), house.pypi.links)
+    page = house.pypi.pages[DEMO]
+    entry = PageEntry("pypi", page.detail, page.validators, house.clock.now(), house.pypi.links)
     house.store.pages["pypi", DEMO] = entry
     assert await shown(house) == {"sha256": sha256_of(LARGE.metadata)}

@@ -31,6 +31,7 @@ def _nothing_is_left_open() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _short_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapter, "RETRY_AFTER", 0.01)
+    monkeypatch.setattr(adapter, "PAUSES", (0.0, 0.01))
 
 
 @pytest.fixture

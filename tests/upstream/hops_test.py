@@ -119,13 +119,14 @@ class TestRedirects:
         assert index.count() == 1
 
     @pytest.mark.parametrize("fault", [Status(302), Redirect(""), Redirect("http://")], ids=kind)
-    async def test_a_redirect_to_nothing_ends(
-        self, index: FakeIndex, upstream: HttpUpstream, fault: fake_index.Fault
+    async def test_a_redirect_to_nothing_ends_at_once(
+        self, index: FakeIndex, upstream: HttpUpstream, demo: fake_index.File, fault: fake_index.Fault
     ) -> None:
-        index.fault(fault, PAGE)
-        with pytest.raises(UpstreamTrouble):
-            await upstream.fetch_page(DEMO, None)
-        assert index.count() <= MAX_REQUESTS
+        index.fault(fault)
+        for ask in (upstream.fetch_page(DEMO, None), read(upstream, demo.url), upstream.fetch_size(demo.url)):
+            with pytest.raises(UpstreamBroken):
+                await ask
+        assert index.count() == 3, "nobody was asked again"
 
 
 class TestHosts:

@@ -101,7 +101,7 @@ class TestWhole:
         with pytest.raises(NotFound):
             await upstream.fetch_size(demo.url)
 
-    @pytest.mark.parametrize("status", [204, 206, 304, 401, 403, 429, 500, 503])
+    @pytest.mark.parametrize("status", [204, 206, 304, 401, 403])
     async def test_any_other_status_is_trouble(
         self, index: FakeIndex, upstream: HttpUpstream, demo: fake_index.File, status: int
     ) -> None:
@@ -109,6 +109,15 @@ class TestWhole:
         with pytest.raises(UpstreamTrouble, match=f"answered {status} for a file"):
             await read(upstream, demo.url)
         assert index.count() == 1, "whoever follows the download is told at once"
+
+    @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+    async def test_one_that_may_pass_is_trouble_when_it_does_not(
+        self, index: FakeIndex, upstream: HttpUpstream, demo: fake_index.File, status: int
+    ) -> None:
+        index.fault(Status(status), WHEEL)
+        with pytest.raises(UpstreamTrouble, match=f"answered {status} for a file"):
+            await read(upstream, demo.url)
+        assert index.count() == 3
 
     @pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd", "br", "x-unknown"])
     async def test_an_encoded_one_is_refused(

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from proxy import upstream
 from proxy.config import load_config
+from proxy.services import resuming
 from tests.fake_index import FakeIndex
 from tests.web.server import Server, forwards_to
 
@@ -18,6 +20,13 @@ if TYPE_CHECKING:
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - only the directories made below it are used
 ENVIRON = {"UPSTREAM_PASSWORD": "the upstream's secret"}
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is tried again is tried again soon."""
+    monkeypatch.setattr(upstream, "PAUSES", (0.0, 0.01))
+    monkeypatch.setattr(resuming, "PAUSES", (0.0, 0.01, 0.01, 0.01))
 
 
 @pytest.fixture

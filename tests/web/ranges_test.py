@@ -132,8 +132,9 @@ async def test_a_range_of_an_upstream_without_ranges_or_sizes_has_the_right_byte
 
 async def test_a_cold_range_that_the_upstream_cannot_give_is_an_error(server: Server, index: FakeIndex) -> None:
     index.add_built("demo-pkg", WHEEL)
-    index.fault(Status(503), "*.whl", times=1)
+    rule = index.fault(Status(503), "*.whl")
     answer = await server.get(LINK, Range="bytes=0-99")
     assert answer.status == 503
     assert "Content-Range" not in answer.headers
+    index.clear_faults(rule)
     assert (await server.get(LINK, Range="bytes=0-99")).body == WHEEL.data[:100]

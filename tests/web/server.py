@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TypeAlias
 
+    from aiohttp import web
     from multidict import CIMultiDictProxy
 
     from proxy.config import Config
@@ -147,7 +148,7 @@ class Server:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             composed = await stack.enter_async_context(compose(self.config))
-            self._server = TestServer(composed.app, host="127.0.0.1")
+            self._server = self._listener(composed.app)
             stack.push_async_callback(self._server.close)
             await self._server.start_server(access_log=None, shutdown_timeout=0.1)
             self._session = await stack.enter_async_context(_client_session())
@@ -156,6 +157,9 @@ class Server:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    def _listener(self, app: web.Application) -> TestServer:
+        return TestServer(app, host="127.0.0.1")
 
     async def close(self) -> None:
         """Stop; harmless when repeated."""

@@ -1,0 +1,173 @@
+"""The pages of upstreams as they are kept: all in the store, those in use decoded in memory, with the absent names.
+
+A store in trouble is no reason to fail: what cannot be read is fetched, what cannot be kept is served all the same.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
+from itertools import count
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from cachetools import LRUCache
+from msgspec.structs import replace
+
+from proxy.core.digests import Sha256
+from proxy.core.errors import StorageTrouble
+from proxy.ports import CoreMetadataStore, PageStore
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from proxy.core.model import File, PageEntry
+    from proxy.core.names import ProjectName
+
+logger = logging.getLogger(__name__)
+
+MAX_FILES_IN_MEMORY = 60_000
+"""Listed files of all pages held decoded, about 1 KB each; the store keeps the rest."""
+MAX_ABSENT = 10_000
+"""Names remembered as absent, about 300 bytes each."""
+
+_revisions = count()
+
+
+class PageKey(NamedTuple):
+    upstream: str
+    name: ProjectName
+
+
+class PageAndMetadataStore(PageStore, CoreMetadataStore, Protocol):
+    """What the pages are kept in."""
+
+
+@dataclass(frozen=True)
+class CachedPage:
+    """A page in memory.
+
+    `core_metadata` is what was read out of its wheels here, by the wheel's digest. `revision` is another for each
+    content: what was rendered from it can be kept under it.
+    """
+
+    entry: PageEntry
+    core_metadata: Mapping[Sha256, Sha256] = field(default_factory=dict)
+    revision: int = field(default_factory=lambda: next(_revisions))
+
+    @cached_property
+    def files(self) -> tuple[File, ...]:
+        """The upstream's files; core metadata, its own or what we read, is offered with a sha256 or not at all."""
+        return tuple(map(self._shown, self.entry.detail.files))
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, File]:
+        return {file.filename: file for file in self.entry.detail.files}
+
+    def find(self, sha256: Sha256, filename: str) -> File | None:
+        file = self._by_name.get(filename)
+        return file if file is not None and file.sha256 == sha256 else None
+
+    def _shown(self, file: File) -> File:
+        known = self.core_metadata.get(file.sha256)
+        if promised_metadata(file) or (known is None and not file.core_metadata):
+            return file
+        return replace(file, core_metadata={"sha256": known} if known else False)
+
+
+def promised_metadata(file: File) -> Sha256 | None:
+    """The sha256 of the core metadata that the upstream offers; a promise without one could not be kept (PEP 714)."""
+    promise = file.core_metadata
+    return None if isinstance(promise, bool) or "sha256" not in promise else Sha256(promise["sha256"])
+
+
+class CachedPages:
+    """Pages by upstream and name. One that is over the whole bound of memory stays in the store alone."""
+
+    def __init__(self, store: PageAndMetadataStore) -> None:
+        self._store = store
+        self._memory: LRUCache[PageKey, CachedPage] = LRUCache(
+            MAX_FILES_IN_MEMORY, getsizeof=lambda page: len(page.entry.detail.files) + 1
+        )
+        self._absent_since: LRUCache[PageKey, datetime] = LRUCache(MAX_ABSENT)
+
+    def is_absent(self, key: PageKey, ttl: timedelta, now: datetime) -> bool:
+        """Whether the upstream said within `ttl` that it has no such project."""
+        since = self._absent_since.get(key)
+        return since is not None and timedelta(0) <= now - since < ttl
+
+    def forget_absent(self) -> None:
+        """Ask for all names again."""
+        self._absent_since.clear()
+
+    async def find(self, key: PageKey) -> CachedPage | None:
+        if (page := self._memory.get(key)) is not None:
+            return page
+        absent_since = self._absent_since.get(key)
+        page = await self._read(key)
+        # An answer of the upstream may have come while the store was read; it counts.
+        if key in self._memory or self._absent_since.get(key) != absent_since:
+            return self._memory.get(key)
+        if page is not None:
+            self._hold(key, page)
+        return page
+
+    async def keep(self, key: PageKey, entry: PageEntry) -> CachedPage:
+        """Replace the page by what the upstream sent."""
+        page = CachedPage(entry, await self._list_core_metadata(key))
+        self._absent_since.pop(key, None)
+        self._hold(key, page)
+        try:
+            await self._store.save_page(entry)
+        except StorageTrouble as error:
+            logger.warning("cannot keep the page of %s: %s", key.name, error)
+        return page
+
+    async def confirm(self, key: PageKey, page: CachedPage, now: datetime) -> CachedPage:
+        """The page, confirmed unchanged by the upstream."""
+        current = self._memory.get(key, page)  # what was learnt of its wheels meanwhile stays
+        confirmed = CachedPage(replace(page.entry, checked_at=now), current.core_metadata, current.revision)
+        self._hold(key, confirmed)
+        try:
+            await self._store.confirm_page(*key, now)
+        except StorageTrouble as error:
+            logger.warning("cannot note that the page of %s is unchanged: %s", key.name, error)
+        return confirmed
+
+    async def forget(self, key: PageKey, now: datetime) -> None:
+        """Drop the page: the upstream has no such project."""
+        self._absent_since[key] = now
+        self._memory.pop(key, None)
+        try:
+            await self._store.delete_page(*key)
+        except StorageTrouble as error:
+            logger.warning("cannot forget the page of %s: %s", key.name, error)
+
+    async def learn(self, key: PageKey, wheel: Sha256, metadata: Sha256) -> None:
+        """Note what a wheel's core metadata is, and show it on the page from now on; raises StorageTrouble."""
+        await self._store.save_core_metadata(*key, wheel, metadata)
+        if (page := self._memory.get(key)) is not None:
+            self._hold(key, CachedPage(page.entry, {**page.core_metadata, wheel: metadata}))
+
+    async def _read(self, key: PageKey) -> CachedPage | None:
+        try:
+            entry = await self._store.find_page(*key)
+        except StorageTrouble as error:
+            logger.warning("cannot read the cached page of %s: %s", key.name, error)
+            return None
+        return CachedPage(entry, await self._list_core_metadata(key)) if entry else None
+
+    async def _list_core_metadata(self, key: PageKey) -> Mapping[Sha256, Sha256]:
+        try:
+            return await self._store.list_core_metadata(*key)
+        except StorageTrouble as error:
+            logger.warning("cannot read what is known of the wheels of %s: %s", key.name, error)
+            return {}
+
+    def _hold(self, key: PageKey, page: CachedPage) -> None:
+        if len(page.entry.detail.files) < MAX_FILES_IN_MEMORY:
+            self._memory[key] = page
+        else:
+            self._memory.pop(key, None)

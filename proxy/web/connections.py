@@ -1,0 +1,277 @@
+"""The connections of clients, within bounds: how many there are, how long each may take to say what it wants, and to
+take what it gets. aiohttp speaks HTTP on them; here is what it leaves open.
+
+    ASKING --whole head--> ANSWERED --answer sent--> QUIET --first byte--> ASKING
+       any of them --no HTTP, too much, too many--> REFUSED
+
+Who connects while there is no room takes the place of the connection that has asked for nothing longest. It is turned
+away only where all the others are being answered, or came just now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from enum import Enum, auto
+from http import HTTPStatus
+from typing import TYPE_CHECKING, cast
+
+from aiohttp import web
+
+from proxy.web.refusals import last_response, new_id, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import TypeAlias
+
+    from aiohttp import StreamReader
+    from aiohttp.abc import AbstractStreamWriter
+    from aiohttp.http import RawRequestMessage
+
+    Handle: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+    MakeRequest: TypeAlias = Callable[
+        [RawRequestMessage, StreamReader, web.RequestHandler, AbstractStreamWriter, asyncio.Task[None]],
+        web.BaseRequest,
+    ]
+
+logger = logging.getLogger(__name__)
+
+MAX_HEAD = 64 * 1024
+"""Bytes of a request head that is not whole yet; aiohttp bounds each line and their number, not the sum."""
+MIN_TAKEN = 64 * 1024
+"""Bytes that a client must take within `Limits.stall`, where so many wait for it."""
+MAX_TURNED_AWAY = 64
+"""Connections that are being told so at once; further ones are closed without a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What clients get. Times are in seconds."""
+
+    connections: int = 1000
+    """At once. Each costs a descriptor, and one more while a file is sent on it."""
+    head: float = 15.0
+    """For a whole request head, from the connection's start or the head's first byte. A modem needs 3 for 8 KB."""
+    idle: float = 75.0
+    """Between two requests. Reverse proxies go after 60, and should be the ones who do: they know what they send."""
+    stall: float = 90.0
+    """For a client to take `MIN_TAKEN` of the bytes that wait for it, or all there are."""
+    linger: float = 2.0
+    """For who was refused to read why. To close before it has sent all would take the answer away (RFC 9112, 9.6)."""
+    look: float = 1.0
+    """How often all this is looked at, and how long a new connection keeps its place in any case."""
+
+
+class Phase(Enum):
+    ASKING = auto()
+    ANSWERED = auto()
+    QUIET = auto()
+    REFUSED = auto()
+
+
+class Connection(web.RequestHandler):
+    """One connection. What a client sends after it was refused is dropped."""
+
+    __slots__ = ("_all", "_gone", "_head", "_limits", "_phase", "_since", "_taken", "_taken_at", "_wire", "_writer")
+
+    def __init__(self, everyone: Connections, limits: Limits) -> None:
+        loop = asyncio.get_running_loop()
+        super().__init__(
+            everyone,
+            loop=loop,
+            access_log=cast("logging.Logger", None),  # the middlewares write one
+            auto_decompress=False,  # no client compresses an upload, and nobody shall be made to inflate a bomb
+            keepalive_timeout=limits.idle,
+        )
+        self._all = everyone
+        self._limits = limits
+        self._phase = Phase.ASKING
+        self._since = self._taken_at = loop.time()
+        self._head = self._taken = 0
+        self._writer: AbstractStreamWriter | None = None
+        self._gone: asyncio.Future[None] = loop.create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._wire = cast("asyncio.Transport", transport)
+        if self._all.let_in(self):
+            super().connection_made(transport)
+        else:
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections; try again in a moment")
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._all.let_go(self)
+        if not self._gone.done():
+            self._gone.set_result(None)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._phase is Phase.REFUSED:
+            return
+        if data and self._phase is Phase.QUIET:
+            self._enter(Phase.ASKING)
+        if self._phase is Phase.ASKING:
+            if self._head > MAX_HEAD:
+                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "send fewer or shorter header fields")
+                return
+            self._head += len(data)
+        super().data_received(data)
+
+    def begin(self, writer: AbstractStreamWriter) -> None:
+        """A whole request head came, and is answered by this writer."""
+        self._writer, self._taken = writer, 0
+        self._enter(Phase.ANSWERED)
+        self._all.note_busy(self)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        finished = await super().finish_response(request, resp, start_time)
+        if self._phase is Phase.REFUSED:
+            await self._see_off()
+        elif request.content.is_eof():  # the rest of a body that nobody reads is no head; aiohttp bounds it
+            self._enter(Phase.QUIET)
+            self._all.note_waiting(self)
+        return finished
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - it quotes the request, and any part of one may be a secret
+    ) -> web.StreamResponse:
+        """What cannot be told from inside the application: bytes that are no HTTP, and faults of the server's own."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer was begun and cannot be taken back")
+        self._phase, request_id = Phase.REFUSED, new_id()
+        logger.log(
+            logging.ERROR if status >= 500 else logging.INFO,
+            "request %s from %s: %d %s",
+            request_id,
+            request.remote,
+            status,
+            type(exc).__name__,
+            exc_info=exc if status >= 500 else None,
+        )
+        return last_response(HTTPStatus(status), request_id)
+
+    def look(self, now: float) -> None:
+        """Close what has taken too long by now."""
+        if self._phase is Phase.ASKING and now - self._since > self._limits.head:
+            self.force_close()
+        unsent = self._wire.get_write_buffer_size()
+        taken = self._writer.output_size - unsent if self._writer else 0
+        if not unsent or taken >= self._taken + MIN_TAKEN:
+            self._taken, self._taken_at = taken, now
+        elif now - self._taken_at > self._limits.stall:
+            self._wire.abort()
+
+    def make_room(self) -> None:
+        """Close at once, whatever waits to be sent."""
+        self._wire.abort()
+
+    def _enter(self, phase: Phase) -> None:
+        self._phase, self._since, self._head = phase, self._loop.time(), 0
+
+    def _refuse(self, status: HTTPStatus, why: str) -> None:
+        """Answer by hand and leave: no request was heard that aiohttp could answer."""
+        self._phase = Phase.REFUSED
+        if not self._all.may_refuse(self):
+            self._wire.abort()
+            return
+        self._wire.write(refusal(status, why))
+        self._loop.call_later(self._limits.linger, self._wire.abort)
+        self._wire.write_eof()
+
+    async def _see_off(self) -> None:
+        """Wait a little for the client to go by itself."""
+        if not self._wire.is_closing():
+            self._wire.write_eof()
+            await asyncio.wait({self._gone}, timeout=self._limits.linger)
+
+
+class Connections(web.Server):
+    """All connections of one listener; a `web.Server` that makes `Connection`s."""
+
+    def __init__(self, handle: Handle, make_request: MakeRequest, limits: Limits) -> None:
+        super().__init__(handle, request_factory=self._begin)
+        self._make_request_of_app = make_request
+        self._limits = limits
+        self._open: set[Connection] = set()
+        self._waiting: dict[Connection, float] = {}  # since when, the longest first
+        self._refused: set[Connection] = set()
+        self._now = asyncio.get_running_loop().time
+        self._timer = asyncio.get_running_loop().call_later(limits.look, self._look)
+
+    def __call__(self) -> Connection:
+        return Connection(self, self._limits)
+
+    def let_in(self, connection: Connection) -> bool:
+        """Whether there is room, or some could be made."""
+        if len(self._open) >= self._limits.connections and not self._make_room():
+            return False
+        self._open.add(connection)
+        self.note_waiting(connection)
+        return True
+
+    def let_go(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        self._refused.discard(connection)
+        self._waiting.pop(connection, None)
+
+    def note_waiting(self, connection: Connection) -> None:
+        """From now on it waits for a request."""
+        if connection in self._open:
+            self._waiting[connection] = self._now()
+
+    def note_busy(self, connection: Connection) -> None:
+        self._waiting.pop(connection, None)
+
+    def may_refuse(self, connection: Connection) -> bool:
+        """Whether it can be told why; so many linger, and no more."""
+        if len(self._refused) >= MAX_TURNED_AWAY:
+            return False
+        self._refused.add(connection)
+        return True
+
+    async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's signature
+        self._timer.cancel()
+        await super().shutdown(timeout)
+
+    def _make_room(self) -> bool:
+        longest = next(iter(self._waiting), None)
+        if longest is None or self._now() - self._waiting[longest] < self._limits.look:
+            return False
+        self.let_go(longest)
+        longest.make_room()
+        return True
+
+    def _look(self) -> None:
+        now = self._now()
+        for connection in tuple(self._open):
+            connection.look(now)
+        self._timer = asyncio.get_running_loop().call_later(self._limits.look, self._look)
+
+    def _begin(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web.RequestHandler,
+        writer: AbstractStreamWriter,
+        task: asyncio.Task[None],
+    ) -> web.BaseRequest:
+        cast("Connection", protocol).begin(writer)
+        return self._make_request_of_app(message, payload, protocol, writer, task)
+
+
+class Runner(web.AppRunner):
+    """Runs an application on bounded connections; `shutdown_timeout` is in seconds."""
+
+    def __init__(self, app: web.Application, limits: Limits, *, shutdown_timeout: float) -> None:
+        super().__init__(app, handle_signals=False, access_log=None, shutdown_timeout=shutdown_timeout)
+        self._limits = limits
+
+    async def _make_server(self) -> web.Server:
+        plain = await super()._make_server()
+        return Connections(plain.request_handler, plain.request_factory, self._limits)
