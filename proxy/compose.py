@@ -237,7 +237,8 @@ async def compose_backup(config: Config, destination: Path, *, with_cache: bool)
 async def compose_restore(config: Config, backup: Path) -> AsyncIterator[Copier]:
     """What fills the data directory, on which a server starts when the block has ended well; raises StorageTrouble.
 
-    Nothing is written unless this version knows the backup's formats and the directory is empty and not in use.
+    Nothing but its lock is written unless this version knows the backup's formats and the directory is empty and not
+    in use.
     """
     marker, data_dir = read_marker(backup), config.server.data_dir
     await asyncio.to_thread(check_database, backup / FILENAME)

@@ -76,8 +76,12 @@ class BlobWriter(Protocol):
     async def commit(self) -> Blob:
         """Make the bytes durable (file and directory entry) and name them by digest, in one step.
 
-        Until this part is closed nobody deletes the blob: its owner has time to add the row that names it.
+        Until this part is closed or lets go nobody deletes the blob: its owner has time to add the row that names it.
         """
+        ...
+
+    async def let_go(self) -> None:
+        """The row is in: what was committed may be deleted from now on, and is read here all the same."""
         ...
 
     async def close(self) -> None:
@@ -147,8 +151,8 @@ class PageStore(Protocol):
 
     async def save_page(self, entry: PageEntry) -> None: ...
 
-    async def confirm_page(self, upstream: str, name: ProjectName, checked_at: datetime) -> None:
-        """Note that the upstream confirmed the page unchanged."""
+    async def confirm_page(self, entry: PageEntry) -> bool:
+        """Note when the upstream last confirmed this page; False where it is not what the store has of it."""
         ...
 
     async def delete_page(self, upstream: str, name: ProjectName) -> None: ...
@@ -378,6 +382,10 @@ class Upstream(Protocol):
         ...
 
     async def fetch_page(self, name: ProjectName, validators: Validators | None) -> PageAnswer: ...
+
+    async def has_page(self, name: ProjectName) -> bool | None:
+        """Whether the upstream has the project, without its page; None where it does not tell."""
+        ...
 
     async def fetch_size(self, url: str) -> int | None:
         """The size of a file in bytes, without its body; None where the upstream does not tell."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from proxy.cli.streams import say
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -25,4 +27,4 @@ def in_progress(items: Sequence[T], label: str, *, quiet: bool) -> Iterator[T]:
     for done, item in enumerate(items, 1):
         yield item
         if not quiet and done * _LINES // len(items) > (done - 1) * _LINES // len(items):
-            click.echo(f"{label}: {100 * done // len(items)}%", err=True)
+            say(f"{label}: {100 * done // len(items)}%", sys.stderr)

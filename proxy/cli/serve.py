@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +14,7 @@ from proxy.cli.descriptors import connections_within, raise_limit
 from proxy.cli.logs import set_up_logging
 from proxy.cli.options import config_option, data_dir_option, load, told_errors, told_faults
 from proxy.cli.reload import Reloader, reload_on_hangup
+from proxy.cli.streams import drop_unwritten, say
 from proxy.compose import compose
 from proxy.core.errors import InvalidConfig, SidecarError
 from proxy.web.connections import Limits, Runner
@@ -41,8 +43,11 @@ def serve(
     with told_faults():
         config = _load(config_path, options)
     set_up_logging(config.log)
-    with told_errors(), told_faults():
-        asyncio.run(_serve(config, lambda: _load(config_path, options)))
+    try:
+        with told_errors(), told_faults():
+            asyncio.run(_serve(config, lambda: _load(config_path, options)))
+    finally:
+        drop_unwritten()
 
 
 def _load(path: Path | None, options: Mapping[str, object]) -> Config:
@@ -97,6 +102,6 @@ class CannotListen(SidecarError):
 
 def _announce(host: str, port: int) -> None:
     base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    print(f"listening on {base}/", flush=True)  # noqa: T201  (the contract: this one line on stdout)
-    click.echo(f"pip install --index-url {base}/simple/ PACKAGE", err=True)
-    click.echo(f"uv pip install --default-index {base}/simple/ PACKAGE", err=True)
+    say(f"listening on {base}/", sys.stdout)  # the contract: this one line there
+    say(f"pip install --index-url {base}/simple/ PACKAGE", sys.stderr)
+    say(f"uv pip install --default-index {base}/simple/ PACKAGE", sys.stderr)

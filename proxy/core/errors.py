@@ -7,10 +7,10 @@ SidecarError                 code "internal"
 │   ├── NameHeld             a name with files cannot be released
 │   ├── InvalidUpload        the form or the archive is not publishable
 │   │   ├── BadArchive       the archive is broken, unsafe, or not what its name says
- │   │   ├── InvalidFields    the form breaks the API's own grammar (GitLab: `{"error": …}`)
- │   │   │   └── MissingFields
- │   │   ├── Gone             an `:action` that indexes had once
- │   │   ├── FileTooLarge     over `max_upload_size`
+│   │   ├── InvalidFields    the form breaks the API's own grammar (GitLab: `{"error": …}`)
+│   │   │   └── MissingFields
+│   │   ├── Gone             an `:action` that indexes had once
+│   │   ├── FileTooLarge     over `max_upload_size`
 │   │   └── NameTaken        the file name exists in the project
 │   ├── NotAcceptable        no representation satisfies `Accept`
 │   ├── TooSlow              a body did not come in time

@@ -42,8 +42,8 @@ class Marker(msgspec.Struct, frozen=True):
 def building(destination: Path, *, now: datetime, with_cache: bool) -> Iterator[Path]:
     """A directory to fill, which becomes the backup `destination` in one step when the block ends well.
 
-    Otherwise it is removed, and so are those of killed runs. What is put into it must be durable by itself; raises
-    StorageTrouble where there is something at `destination`.
+    Otherwise it is removed, and so are those that killed runs for this destination left. What is put into it must be
+    durable by itself; raises StorageTrouble where there is something at `destination`.
     """
     partial = _begin(destination)
     try:

@@ -1,8 +1,8 @@
 """Who holds what, told by flock(2): between processes, between parts of one process, and given back by a kill.
 
     a part's own file       shared, while the part is open: it is no leftover
-    blobs/ab                shared, from a commit there until the part is closed: rows that name its blobs may be on
-                            their way; exclusive, while a blob is removed from it
+    blobs/ab                shared, from a commit there until the part lets go or is closed: rows that name its blobs
+                            may be on their way; exclusive, while a blob is removed from it
     blobs                   shared, while a blob is removed; exclusive, while somebody holds all blobs still
 
 A removal never waits: what is held now is removed another time. A commit waits for a removal, which is short.

@@ -33,8 +33,8 @@ class DiskPart:
     when the blob is deleted meanwhile. One that is dropped unclosed frees its descriptor with a ResourceWarning.
 
     The file is made by the first write (or the commit of no bytes), so a cancelled `writer()` leaves nothing. While it
-    is open its lock tells every process that it is no leftover, and from the commit on the lock on the blob's
-    directory that a row may be on its way.
+    is open its lock tells every process that it is no leftover, and from the commit until it lets go the lock on the
+    blob's directory that a row may be on its way.
     After a failed or cancelled write or commit, bytes may be missing: it can be read and closed, nothing else.
 
     Two locks guard it, taken on threads. `_turn`: write, commit and close come one after the other, also while a call
@@ -80,6 +80,9 @@ class DiskPart:
     async def commit(self) -> Blob:
         """As the port says; repeated, it returns the same blob."""
         return await self._change("keep a file", self._commit)
+
+    async def let_go(self) -> None:
+        await self._hops.run("let go of a file", self._let_go)
 
     async def close(self) -> None:
         await self._hops.run("remove an unfinished file", self._close)
@@ -152,6 +155,13 @@ class DiskPart:
                     self._file.close()
             with suppress(OSError):
                 self._path.unlink()  # a committed one has another name by now
-            if self._held is not None:
-                os.close(self._held)
-                self._held = None
+            self._unhold()
+
+    def _let_go(self) -> None:
+        with self._turn:
+            self._unhold()
+
+    def _unhold(self) -> None:
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None

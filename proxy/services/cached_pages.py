@@ -116,7 +116,9 @@ class CachedPages:
 
     async def keep(self, key: PageKey, entry: PageEntry) -> CachedPage:
         """Replace the page by what the upstream sent."""
-        page = CachedPage(entry, await self._list_core_metadata(key))
+        known = await self._list_core_metadata(key)
+        held = self._memory.get(key)  # and what was learnt while the store was read
+        page = CachedPage(entry, {**known, **held.core_metadata} if held else known)
         self._absent_since.pop(key, None)
         self._hold(key, page)
         try:
@@ -131,7 +133,8 @@ class CachedPages:
         confirmed = CachedPage(replace(page.entry, checked_at=now), current.core_metadata, current.revision)
         self._hold(key, confirmed)
         try:
-            await self._store.confirm_page(*key, now)
+            if not await self._store.confirm_page(confirmed.entry):  # it was evicted, or the disk did not take it
+                await self._store.save_page(confirmed.entry)
         except StorageTrouble as error:
             logger.warning("cannot note that the page of %s is unchanged: %s", key.name, error)
         return confirmed

@@ -129,6 +129,10 @@ class Download:
             self._failure = failure
             self._wake()
 
+    async def let_go(self) -> None:
+        """What was kept may be evicted: a slow follower keeps its bytes from nobody but itself."""
+        await self._part.let_go()
+
     async def close(self) -> None:
         """Give the part up, when the last holder has left."""
         try:
@@ -236,6 +240,7 @@ class Downloads:
             await self._fetch(download)
             if download.complete:
                 await self._note(download)
+                await download.let_go()
         finally:
             await download.close()
 

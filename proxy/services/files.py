@@ -13,7 +13,7 @@ from proxy.core import cache_status
 from proxy.core.access import Action
 from proxy.core.digests import sha256_of
 from proxy.core.distributions import candidate_projects
-from proxy.core.errors import NotFound, Refused, StorageTrouble, UpstreamBroken
+from proxy.core.errors import NotFound, Refused, StorageTrouble, UpstreamBroken, UpstreamTrouble
 from proxy.core.local import LocalFile
 from proxy.core.policy import check_access
 from proxy.core.provenance import provenance_of
@@ -203,20 +203,26 @@ class Files:
         return open_resuming(self._upstreams[cold.file.upstream], cold.file.file, wanted)
 
     async def _find_listed(self, caller: Principal, scope: Scope, sha256: Sha256, filename: Filename) -> FoundFile:
-        """The file among those of the projects that its name may belong to, the likeliest first."""
+        """The file among those of the projects that its name may belong to, the likeliest first.
+
+        Raises Refused, UpstreamTrouble; trouble with one project keeps nobody from a file of another.
+        """
         if refused := check_access(caller, Action.READ, scope):
             raise refused
         refusals: list[Refused] = [NotFound(FILE_NOT_FOUND)]
+        trouble: UpstreamTrouble | None = None
         now = policy_time(self._clock.now())
         for name in await self._candidates(scope, filename):
             try:
                 found = await self._listings.find_file(caller, scope, name, sha256, filename, now)
             except Refused as refusal:
                 refusals.append(refusal)
-                continue
-            if found:
-                return found
-        raise first_refusal(refusals)
+            except UpstreamTrouble as error:
+                trouble = error
+            else:
+                if found:
+                    return found
+        raise trouble or first_refusal(refusals)
 
     async def _candidates(self, scope: Scope, filename: Filename) -> tuple[ProjectName, ...]:
         """A name that may be a local one is looked for here alone: the question itself must not leave the machine."""

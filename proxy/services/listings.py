@@ -134,9 +134,15 @@ class Listings:
         root = self._registry.root_of(scope)
         return await self._store.find_facts(root.id, _ids(self._registry.projects_of(root)), name)
 
-    async def get(self, caller: Principal, scope: Scope, name: ProjectName) -> Listing | Elsewhere:
-        """The listing; raises Refused as the policy says, UpstreamTrouble where an upstream cannot be asked."""
-        return await self._carry_out(await self._decide(caller, scope, name), name, self._pages.get)
+    async def get(
+        self, caller: Principal, scope: Scope, name: ProjectName, *, fetches: bool = True
+    ) -> Listing | Elsewhere:
+        """The listing; raises Refused as the policy says, UpstreamTrouble where an upstream cannot be asked.
+
+        Where it `fetches` no page, it raises Unfetched for what only one that is not here would tell.
+        """
+        ask = self._pages.get if fetches else self._pages.look
+        return await self._carry_out(await self._decide(caller, scope, name), name, ask)
 
     async def find_file(
         self, caller: Principal, scope: Scope, name: ProjectName, sha256: Sha256, filename: Filename, now: datetime

@@ -65,9 +65,11 @@ class Pages:
         self._rendered: LRUCache[Hashable, Rendered] = LRUCache(MAX_RENDERED, getsizeof=lambda page: len(page.body))
         self._flights: Coalescer[Hashable, Rendered] = Coalescer()
 
-    async def detail(self, caller: Principal, scope: Scope, name: ProjectName, form: Form) -> PageAnswer | Elsewhere:
+    async def detail(
+        self, caller: Principal, scope: Scope, name: ProjectName, form: Form, *, fetches: bool = True
+    ) -> PageAnswer | Elsewhere:
         """The page of `name`; raises what `Listings.get` raises."""
-        listing = await self._listings.get(caller, scope, name)
+        listing = await self._listings.get(caller, scope, name, fetches=fetches)
         if isinstance(listing, Elsewhere):
             return listing
         now = policy_time(self._clock.now())
@@ -92,9 +94,6 @@ class Pages:
 
         rendered = await self._render(names, form, render, large=len(names) > RENDER_INLINE)
         return PageAnswer(rendered, cache_status.LOCAL)
-
-    async def close(self) -> None:
-        await self._flights.close()
 
     async def _render(self, content: Hashable, form: Form, render: Callable[[], bytes], *, large: bool) -> Rendered:
         """The page from memory, or made: once for all who wait for it, and aside where it takes long."""

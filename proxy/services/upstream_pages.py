@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple, assert_never
@@ -33,7 +34,7 @@ from proxy.services.coalesce import Coalescer
 from proxy.services.upstream_trouble import PATIENCE, Troubles
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from proxy.core.cache_status import CacheStatus
     from proxy.core.digests import Sha256
@@ -52,6 +53,10 @@ class Seen(NamedTuple):
     status: CacheStatus
 
 
+class Unfetched(Exception):
+    """The upstream has the project, and its page is not here."""
+
+
 class UpstreamPages:
     def __init__(
         self,
@@ -68,10 +73,25 @@ class UpstreamPages:
         self._patience = patience
         self._troubles = Troubles()
         self._flights: Coalescer[PageKey, Seen] = Coalescer()
+        self._heads: Coalescer[PageKey, bool | None] = Coalescer()
 
     async def get(self, upstream: str, name: ProjectName) -> Seen:
         """What `upstream` says of `name`, now or as far as may be relied on; raises UpstreamTrouble."""
         return await self._get(PageKey(upstream, name), self._rules, self._patience)
+
+    async def look(self, upstream: str, name: ProjectName) -> Seen:
+        """As `get`, but no page that is not here is fetched: raises Unfetched where there is one, UpstreamTrouble."""
+        key = PageKey(upstream, name)
+        absent = self._cached.is_absent(key, self._rules.negative_ttl, self._clock.now())
+        if self._rules.offline or absent or await self._cached.find(key):
+            return await self.get(upstream, name)
+        there = await self._heads.run(key, lambda: self._has_page(key))
+        if there:
+            raise Unfetched
+        if there is None:
+            return await self.get(upstream, name)
+        await self._cached.forget(key, self._clock.now())
+        return Seen(None, cache_status.STORED)
 
     async def get_last(self, upstream: str, name: ProjectName) -> Seen:
         """As `get`; in trouble the last good page stands in however old it is, and known trouble is not waited for."""
@@ -90,6 +110,7 @@ class UpstreamPages:
 
     async def close(self) -> None:
         await self._flights.close()
+        await self._heads.close()
 
     async def _get(self, key: PageKey, rules: CacheRules, patience: Patience) -> Seen:
         now = self._clock.now()
@@ -131,16 +152,25 @@ class UpstreamPages:
     def _start(self, key: PageKey, page: CachedPage | None) -> asyncio.Task[Seen]:
         return self._flights.start(key, lambda: self._refresh(key, page))
 
+    async def _has_page(self, key: PageKey) -> bool | None:
+        with self._heeding(key):
+            return await self._upstreams[key.upstream].has_page(key.name)
+
     async def _refresh(self, key: PageKey, page: CachedPage | None) -> Seen:
         """Ask the upstream and keep what it says; raises UpstreamTrouble, and remembers it."""
+        with self._heeding(key):
+            return await self._fetch(key, page)
+
+    @contextmanager
+    def _heeding(self, key: PageKey) -> Iterator[None]:
+        """Around a question to the upstream: remember its trouble, or that it answered."""
         try:
-            seen = await self._fetch(key, page)
+            yield
         except UpstreamTrouble as error:
             logger.warning("%s", error)
             self._troubles.note(key, error, self._clock.now())
             raise
         self._troubles.end(key)
-        return seen
 
     async def _fetch(self, key: PageKey, page: CachedPage | None) -> Seen:
         upstream = self._upstreams[key.upstream]

@@ -37,8 +37,9 @@ PATIENCE = Patience()
 
 
 class Trouble(NamedTuple):
-    """Why the upstream did not answer at `since`, and for how long it is left alone after that."""
+    """Why the upstream did not answer for a page at `since`, and for how long it is left alone after that."""
 
+    page: PageKey
     why: str
     since: datetime
     pause: timedelta
@@ -55,9 +56,14 @@ class Troubles:
         self._known: LRUCache[_Subject, Trouble] = LRUCache(MAX_TROUBLES)
 
     def note(self, key: PageKey, error: UpstreamTrouble, now: datetime) -> None:
-        """Leave the upstream alone for a while, or for as long as it asks for."""
-        subject = key if isinstance(error, UpstreamBroken) else key.upstream
-        self._known[subject] = Trouble(error.message, now, max(PAUSE, timedelta(seconds=error.retry_after or 0)))
+        """Leave the upstream alone for a while, or for as long as it asks for.
+
+        A page that fails again and again is left alone by itself, or it would keep all others from being asked for.
+        """
+        again = error.retry_after is None and self._is_told_by(key)
+        subject = key if again or isinstance(error, UpstreamBroken) else key.upstream
+        pause = max(PAUSE, timedelta(seconds=error.retry_after or 0))
+        self._known[subject] = Trouble(key, error.message, now, pause)
 
     def note_slow(self, key: PageKey, now: datetime) -> None:
         """Nobody waited to the end: until that comes, other pages at hand are served without asking, for one pause.
@@ -65,7 +71,7 @@ class Troubles:
         A page that hangs again is left alone by itself, or it would keep all others from ever being asked for.
         """
         subject = key if self.expected(key) else key.upstream
-        self._known[subject] = Trouble(f"the upstream {key.upstream} is slow to send {key.name}", now, PAUSE)
+        self._known[subject] = Trouble(key, f"the upstream {key.upstream} is slow to send {key.name}", now, PAUSE)
 
     def end(self, key: PageKey) -> None:
         """The upstream answered."""
@@ -75,6 +81,11 @@ class Troubles:
     def expected(self, key: PageKey) -> bool:
         """Whether the last that was heard of the upstream, or of this page of it, was trouble."""
         return key.upstream in self._known or key in self._known
+
+    def _is_told_by(self, key: PageKey) -> bool:
+        """Whether it was this page by which the upstream is known to be in trouble."""
+        trouble = self._known.get(key.upstream)
+        return trouble is not None and trouble.page == key
 
     def find_pause(self, key: PageKey, now: datetime) -> Trouble | None:
         """The trouble because of which it is not to be asked just now."""

@@ -64,7 +64,7 @@ class WheelMetadata:
 
     def read_aside(self, wheel: UpstreamFile) -> None:
         """Read it for those who ask next: somebody took an interest in a wheel whose metadata nobody offers."""
-        if not promised_metadata(wheel.file):
+        if not promised_metadata(wheel.file) and wheel.core_metadata is None:
             self.keep_aside(wheel)
 
     def keep_aside(self, wheel: UpstreamFile) -> None:

@@ -11,8 +11,6 @@ from proxy.sqlite.database import Tables
 from proxy.sqlite.page_codec import BrokenDetail, decode_detail, encode_detail
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from proxy.core.names import ProjectName
 
 _log = logging.getLogger(__name__)
@@ -33,6 +31,14 @@ _SAVE: Final = """
       serial = excluded.serial,
       size = excluded.size,
       checked_at = excluded.checked_at
+    RETURNING id
+"""
+
+# Pages with the same validators, links and serial are the same page.
+_CONFIRM: Final = """
+    UPDATE pages SET checked_at = :checked_at
+    WHERE upstream = :upstream AND name = :name
+      AND etag IS :etag AND last_modified IS :last_modified AND links = :links AND serial IS :serial
     RETURNING id
 """
 
@@ -61,25 +67,26 @@ class SqlitePages(Tables):
 
     async def save_page(self, entry: PageEntry) -> None:
         detail = await encode_detail(entry.detail)
-        facts = {
-            "upstream": entry.upstream,
-            "name": entry.detail.name,
-            "etag": entry.validators.etag,
-            "last_modified": entry.validators.last_modified,
-            "links": entry.links,
-            "serial": entry.serial,
-            "size": len(detail),
-            "checked_at": from_instant(entry.checked_at),
-        }
         async with self._database.transaction(durable=False) as transaction:
-            [(page_id,)] = await transaction.execute(_SAVE, facts)
+            [(page_id,)] = await transaction.execute(_SAVE, {**_facts(entry), "size": len(detail)})
             await transaction.execute(_SAVE_DETAIL, (page_id, detail))
 
-    async def confirm_page(self, upstream: str, name: ProjectName, checked_at: datetime) -> None:
-        sql = "UPDATE pages SET checked_at = ? WHERE upstream = ? AND name = ?"
+    async def confirm_page(self, entry: PageEntry) -> bool:
         async with self._database.transaction(durable=False) as transaction:
-            await transaction.execute(sql, (from_instant(checked_at), upstream, name))
+            return bool(await transaction.execute(_CONFIRM, _facts(entry)))
 
     async def delete_page(self, upstream: str, name: ProjectName) -> None:
         async with self._database.transaction(durable=False) as transaction:
             await transaction.execute("DELETE FROM pages WHERE upstream = ? AND name = ?", (upstream, name))
+
+
+def _facts(entry: PageEntry) -> dict[str, str | int | None]:
+    return {
+        "upstream": entry.upstream,
+        "name": entry.detail.name,
+        "etag": entry.validators.etag,
+        "last_modified": entry.validators.last_modified,
+        "links": entry.links,
+        "serial": entry.serial,
+        "checked_at": from_instant(entry.checked_at),
+    }

@@ -18,8 +18,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
 from aiohttp import web
+from aiohttp.http import HttpVersion10
+from aiohttp.http_exceptions import BadStatusLine
 
 from proxy.web.refusals import last_response, new_id, refusal
+from proxy.web.sendfile import STALL
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -55,7 +58,7 @@ class Limits:
     """For a whole request head, from the connection's start or the head's first byte. A modem needs 3 for 8 KB."""
     idle: float = 75.0
     """Between two requests. Reverse proxies go after 60, and should be the ones who do: they know what they send."""
-    stall: float = 90.0
+    stall: float = STALL
     """For a client to take `MIN_TAKEN` of the bytes that wait for it, or all there are."""
     linger: float = 2.0
     """For who was refused to read why. To close before it has sent all would take the answer away (RFC 9112, 9.6)."""
@@ -73,7 +76,20 @@ class Phase(Enum):
 class Connection(web.RequestHandler):
     """One connection. What a client sends after it was refused is dropped."""
 
-    __slots__ = ("_all", "_gone", "_head", "_limits", "_phase", "_since", "_taken", "_taken_at", "_wire", "_writer")
+    __slots__ = (
+        "_all",
+        "_body",
+        "_ended",
+        "_gone",
+        "_head",
+        "_limits",
+        "_phase",
+        "_since",
+        "_taken",
+        "_taken_at",
+        "_wire",
+        "_writer",
+    )
 
     def __init__(self, everyone: Connections, limits: Limits) -> None:
         loop = asyncio.get_running_loop()
@@ -90,6 +106,8 @@ class Connection(web.RequestHandler):
         self._since = self._taken_at = loop.time()
         self._head = self._taken = 0
         self._writer: AbstractStreamWriter | None = None
+        self._body: StreamReader | None = None
+        self._ended = False
         self._gone: asyncio.Future[None] = loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -117,9 +135,17 @@ class Connection(web.RequestHandler):
             self._head += len(data)
         super().data_received(data)
 
-    def begin(self, writer: AbstractStreamWriter) -> None:
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's signature, which aiohttp narrows
+        """The client sends no more, but may listen (`nc` and some checkers do): what it asked in full is answered."""
+        bodies = [body for _, body in self._messages]
+        if self._phase is Phase.ANSWERED and self._body:
+            bodies.append(self._body)
+        self._ended = self._phase is not Phase.REFUSED and bool(bodies) and all(body.is_eof() for body in bodies)
+        return self._ended
+
+    def begin(self, writer: AbstractStreamWriter, body: StreamReader) -> None:
         """A whole request head came, and is answered by this writer."""
-        self._writer, self._taken = writer, 0
+        self._writer, self._body, self._taken = writer, body, 0
         self._enter(Phase.ANSWERED)
         self._all.note_busy(self)
 
@@ -129,9 +155,10 @@ class Connection(web.RequestHandler):
         finished = await super().finish_response(request, resp, start_time)
         if self._phase is Phase.REFUSED:
             await self._see_off()
-        elif request.content.is_eof():  # the rest of a body that nobody reads is no head; aiohttp bounds it
-            self._enter(Phase.QUIET)
-            self._all.note_waiting(self)
+        else:  # the rest of a body that nobody reads is no head; aiohttp bounds it
+            request.content.on_eof(self._rest)
+        if self._ended and not self._messages:
+            self.close()
         return finished
 
     def handle_error(
@@ -171,6 +198,24 @@ class Connection(web.RequestHandler):
         """Close at once, whatever waits to be sent."""
         self._wire.abort()
 
+    async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's signature
+        """What is running gets `timeout` seconds to end. aiohttp would then ask it to, and wait as long again."""
+        end = None if timeout is None else self._loop.call_later(timeout, self._end)
+        try:
+            await super().shutdown(timeout)
+        finally:
+            if end is not None:
+                end.cancel()
+
+    def _end(self) -> None:
+        if self._task_handler is not None:
+            self._task_handler.cancel()
+
+    def _rest(self) -> None:
+        """The answer was sent and the request has come to its end."""
+        self._enter(Phase.QUIET)
+        self._all.note_waiting(self)
+
     def _enter(self, phase: Phase) -> None:
         self._phase, self._since, self._head = phase, self._loop.time(), 0
 
@@ -195,7 +240,8 @@ class Connections(web.Server):
     """All connections of one listener; a `web.Server` that makes `Connection`s."""
 
     def __init__(self, handle: Handle, make_request: MakeRequest, limits: Limits) -> None:
-        super().__init__(handle, request_factory=self._begin)
+        super().__init__(self._hear, request_factory=self._begin)
+        self._handle = handle
         self._make_request_of_app = make_request
         self._limits = limits
         self._open: set[Connection] = set()
@@ -253,6 +299,12 @@ class Connections(web.Server):
             connection.look(now)
         self._timer = asyncio.get_running_loop().call_later(self._limits.look, self._look)
 
+    async def _hear(self, request: web.BaseRequest) -> web.StreamResponse:
+        """A request line without a version is HTTP/0.9, whose answers have no head: nobody speaks it any more."""
+        if request.version < HttpVersion10:
+            return request.protocol.handle_error(request, 400, BadStatusLine("no version"))
+        return await self._handle(request)
+
     def _begin(
         self,
         message: RawRequestMessage,
@@ -261,7 +313,7 @@ class Connections(web.Server):
         writer: AbstractStreamWriter,
         task: asyncio.Task[None],
     ) -> web.BaseRequest:
-        cast("Connection", protocol).begin(writer)
+        cast("Connection", protocol).begin(writer, payload)
         return self._make_request_of_app(message, payload, protocol, writer, task)
 
 

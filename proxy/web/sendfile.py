@@ -9,8 +9,12 @@ if TYPE_CHECKING:
     from asyncio import Transport
 
 SLICE = 1024 * 1024
-STALL = 90.0
-"""Seconds for a slice: the kernel tells nothing before it has taken one whole. About 12 KB a second are enough."""
+STALL = 300.0
+"""Seconds for a slice: the kernel tells nothing before it has taken one whole.
+
+`curl --limit-rate` takes what it may in minutes at once, then nothing; and the kernels at both ends hold megabytes, of
+which the client takes a good part before the next byte leaves here.
+"""
 
 
 async def send_file(transport: Transport, source: BinaryIO, first: int, length: int) -> int:

@@ -142,6 +142,7 @@ async def _send_unkept(request: web.Request, caller: Principal, found: Unkept) -
     response = _begin(headers, wanted, len(found.data))
     if request.method == "HEAD":
         return await _end(request, response)
+    first_byte_is_here(request)
     await response.prepare(request)
     await response.write(found.data[wanted.first : wanted.last + 1] if wanted else found.data)
     await response.write_eof()

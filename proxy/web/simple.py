@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from yarl import URL
 
+from proxy.core import cache_status
 from proxy.core.errors import InvalidName, NotFound
 from proxy.core.names import ProjectName, parse_project_name
 from proxy.core.negotiate import Encoding, Representation, choose_encoding, choose_representation
 from proxy.core.policy import PACKAGE_NOT_FOUND
 from proxy.services.listings import Elsewhere
 from proxy.services.pages import Form
+from proxy.services.upstream_pages import Unfetched
 from proxy.web import html
 from proxy.web.caller import caller_of, privately
 from proxy.web.conditional import not_modified
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from proxy.core.access import Principal
+    from proxy.core.cache_status import CacheStatus
     from proxy.services.pages import PageAnswer
     from proxy.web.scopes import FindScope
 
@@ -52,7 +55,10 @@ def detail(find_scope: FindScope) -> Callable[[web.Request], Awaitable[web.Strea
             return _redirect(request, f"../{name}/")
         form = _form(request)
         caller = caller_of(request)
-        page = await request[SITE].pages.detail(caller, scope, name, form)
+        try:
+            page = await request[SITE].pages.detail(caller, scope, name, form, fetches=request.method != "HEAD")
+        except Unfetched:
+            return web.Response(headers=_headers(caller, form, cache_status.PASSED))
         if isinstance(page, Elsewhere):
             return web.Response(status=302, headers={"Location": page.url, "Cache-Control": "no-store"})
         return _answer(request, caller, form, page)
@@ -95,17 +101,22 @@ def _redirect(request: web.Request, location: str) -> web.Response:
 
 def _answer(request: web.Request, caller: Principal, form: Form, page: PageAnswer) -> web.StreamResponse:
     """Clients ask again on each use, and get a 304: a name that was just published is seen at once."""
-    headers = {
-        "Cache-Control": privately(caller, "no-cache"),
-        "Cache-Status": page.cache_status.header,
-        "ETag": page.rendered.etag,
-        "Vary": VARY,
-    }
-    if not_modified(request, page.rendered.etag):
-        return web.Response(status=304, headers=headers)
-    headers["Content-Type"] = form.representation.content_type
+    etag = page.rendered.etag
+    if not_modified(request, etag):
+        return web.Response(status=304, headers={**_caching(caller, page.cache_status), "ETag": etag})
+    headers = {**_headers(caller, form, page.cache_status), "ETag": etag}
+    return web.Response(body=page.rendered.body, headers=headers)
+
+
+def _caching(caller: Principal, status: CacheStatus) -> dict[str, str]:
+    return {"Cache-Control": privately(caller, "no-cache"), "Cache-Status": status.header, "Vary": VARY}
+
+
+def _headers(caller: Principal, form: Form, status: CacheStatus) -> dict[str, str]:
+    """What is known of a page without its bytes."""
+    headers = {**_caching(caller, status), "Content-Type": form.representation.content_type}
     if form.representation is not Representation.JSON:
         headers |= html.HEADERS
     if form.encoding is not Encoding.IDENTITY:
         headers["Content-Encoding"] = form.encoding.token
-    return web.Response(body=page.rendered.body, headers=headers)
+    return headers

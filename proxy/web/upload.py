@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from proxy.services.publish import Upload
     from proxy.web.scopes import FindProject
 
-MAX_FIELDS = 10_000
+MAX_FIELDS = 4096
+"""As many as Rack takes, so GitLab; a form has some hundred at most, nearly all of them requirements."""
 MAX_FORM = 16 * 1024 * 1024
 """Bytes of all fields together, names included; the file is not among them."""
 PATIENCE = 60.0
@@ -91,7 +92,7 @@ class _FormReader:
         self._room = MAX_FORM
 
     async def read(self, multipart: MultipartReader) -> UploadForm:
-        while (part := await self._pace.wait(multipart.next())) is not None:
+        while (part := await self._next(multipart)) is not None:
             if not isinstance(part, BodyPartReader):
                 raise InvalidUpload("a form has no nested parts")
             self._count += 1
@@ -102,6 +103,12 @@ class _FormReader:
             await self._read_part(part)
         fields = {name: tuple(values) for name, values in self._fields.items()}
         return UploadForm(fields, self._filename)
+
+    async def _next(self, multipart: MultipartReader) -> MultipartReader | BodyPartReader | None:
+        try:
+            return await self._pace.wait(multipart.next())
+        except RuntimeError as error:  # aiohttp's, for a `_charset_` that is none
+            raise InvalidUpload("the form is malformed") from error
 
     async def _read_part(self, part: BodyPartReader) -> None:
         name = part.name or ""
@@ -121,10 +128,13 @@ class _FormReader:
 
     async def _read_value(self, part: BodyPartReader, name: str) -> str:
         value = bytearray()
-        self._room -= len(name)
+        self._take(len(name))
         while chunk := await self._pace.wait(part.read_chunk(_VALUE_CHUNK)):
-            self._room -= len(chunk)
-            if self._room < 0:
-                raise InvalidUpload(f"the form's fields are over {MAX_FORM} bytes")
+            self._take(len(chunk))
             value += chunk
         return value.decode(errors="replace")
+
+    def _take(self, size: int) -> None:
+        self._room -= size
+        if self._room < 0:
+            raise InvalidUpload(f"the form's fields are over {MAX_FORM} bytes")

@@ -342,6 +342,19 @@ async def test_a_blob_stays_until_the_part_that_committed_it_is_closed(blobs: Bl
     assert await blobs.delete(blob.sha256)
 
 
+async def test_a_part_whose_row_is_in_lets_its_blob_go_and_is_read_on(blobs: BlobStore) -> None:
+    async with a_part(blobs, WHOLE) as part:
+        await part.let_go()
+        blob = await part.commit()
+        await part.let_go()
+        await part.let_go()
+        assert await blobs.list_held() == set()
+        assert await blobs.delete(blob.sha256)
+        assert await part.read(0, len(WHOLE)) == WHOLE
+        with pytest.raises(StorageTrouble):
+            await part.write(b"more")
+
+
 async def test_of_several_parts_the_last_to_close_gives_a_blob_free(blobs: BlobStore) -> None:
     async with a_part(blobs, WHOLE) as first:
         async with a_part(blobs, WHOLE) as second:

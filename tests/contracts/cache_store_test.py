@@ -158,7 +158,7 @@ class TestPages:
         names = [parse_project_name(name) for name in ("one", "two", "ten")]
         for number, name in enumerate(names):
             await store.save_page(structs.replace(page_entry(name), checked_at=NOW + number * HOUR))
-        await store.confirm_page("pypi", names[0], NOW + 9 * HOUR)
+        assert await store.confirm_page(structs.replace(page_entry("one"), checked_at=NOW + 9 * HOUR))
         before = (await store.measure_cache()).pages
         freed = await store.delete_oldest_pages(before - 1)
         assert freed == before - (await store.measure_cache()).pages

@@ -103,7 +103,7 @@ class TestPages:
             entry = structs.replace(entry, serial=serial)
             await store.save_page(entry)
             assert await store.find_page("pypi", DEMO) == entry
-            await store.confirm_page("pypi", DEMO, LATER)
+            assert await store.confirm_page(structs.replace(entry, checked_at=LATER))
             assert await store.find_page("pypi", DEMO) == structs.replace(entry, checked_at=LATER)
 
     async def test_pages_of_other_upstreams_and_names_are_apart(self, store: MetadataStore) -> None:
@@ -117,13 +117,29 @@ class TestPages:
         entry = page_entry()
         await store.save_page(entry)
         await store.save_page(page_entry("six"))
-        await store.confirm_page("pypi", DEMO, LATER)
+        assert await store.confirm_page(structs.replace(entry, checked_at=LATER))
         assert await store.find_page("pypi", DEMO) == structs.replace(entry, checked_at=LATER)
         assert await store.find_page("pypi", parse_project_name("six")) == page_entry("six")
 
     async def test_confirming_an_unknown_page_makes_none(self, store: MetadataStore) -> None:
-        await store.confirm_page("pypi", DEMO, LATER)
+        assert not await store.confirm_page(page_entry())
         assert await store.find_page("pypi", DEMO) is None
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            page_entry(etag='"other"'),
+            page_entry(etag=None),
+            structs.replace(page_entry(), links="https other.example:443"),
+            structs.replace(page_entry(), serial=7),
+        ],
+    )
+    async def test_confirming_another_page_than_is_kept_changes_nothing(
+        self, store: MetadataStore, other: PageEntry
+    ) -> None:
+        await store.save_page(page_entry())
+        assert not await store.confirm_page(structs.replace(other, checked_at=LATER))
+        assert await store.find_page("pypi", DEMO) == page_entry()
 
     async def test_a_deleted_page_is_gone_and_can_be_saved_again(self, store: MetadataStore) -> None:
         await store.save_page(page_entry(files=2))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from proxy.cli.serve import GRACE
 from tests.e2e.harness import PATIENCE, eventually, forwards_to
 from tests.e2e.wire import ask, check_intact, list_files
 from tests.fake_index import Gate
@@ -77,3 +78,19 @@ def test_a_running_download_is_finished_before_it_stops(serve: Serve, upstream: 
         gate.open()
         download.result(PATIENCE)
     assert server.wait() == 0, server.stderr
+
+
+@pytest.mark.slow
+def test_a_download_that_does_not_end_holds_it_up_no_longer_than_the_grace(
+    serve: Serve, upstream: ThreadedFakeIndex
+) -> None:
+    upstream.add_wheel("demo", "1.0", size_padding=500_000)
+    gate = upstream.fault(Gate(after=100_000), "*.whl")
+    server = serve(forwards_to(upstream))
+    (file,) = list_files(f"{server.url}simple/demo/")
+    with ThreadPoolExecutor() as pool:
+        download = pool.submit(ask, "GET", file.url)
+        gate.block_until_waiting()
+        server.send(signal.SIGTERM)
+        assert server.wait(GRACE + AT_ONCE) == 0, server.stderr
+        assert isinstance(download.exception(PATIENCE), http.client.HTTPException | OSError)

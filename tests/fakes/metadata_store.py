@@ -48,10 +48,13 @@ class MemoryMetadataStore(MemoryCache, MemoryTokens, MemoryReleases):
         await self._turn()
         self.pages[entry.upstream, entry.detail.name] = entry
 
-    async def confirm_page(self, upstream: str, name: ProjectName, checked_at: datetime) -> None:
+    async def confirm_page(self, entry: PageEntry) -> bool:
         await self._turn()
-        if entry := self.pages.get((upstream, name)):
-            self.pages[upstream, name] = structs.replace(entry, checked_at=checked_at)
+        kept = self.pages.get((entry.upstream, entry.detail.name))
+        if kept is None or _version_of(kept) != _version_of(entry):
+            return False
+        self.pages[entry.upstream, entry.detail.name] = structs.replace(kept, checked_at=entry.checked_at)
+        return True
 
     async def delete_page(self, upstream: str, name: ProjectName) -> None:
         await self._turn()
@@ -118,6 +121,10 @@ class MemoryMetadataStore(MemoryCache, MemoryTokens, MemoryReleases):
         await asyncio.sleep(0)
         if self.trouble:
             raise self.trouble
+
+
+def _version_of(entry: PageEntry) -> object:
+    return entry.validators, entry.links, entry.serial
 
 
 def _published(file: NewFile, file_id: int, release_id: int, now: datetime) -> LocalFile:

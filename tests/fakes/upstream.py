@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from tests.builders import BuiltFile
     from tests.fakes.gate import Gate
 
-Call: TypeAlias = Literal["page", "size", "provenance", "file", "rest"]
+Call: TypeAlias = Literal["page", "head", "size", "provenance", "file", "rest"]
 
 TRUTH = -1
 """For a size or length: what it really is."""
@@ -99,6 +99,7 @@ class FakeUpstream:
         self.trouble: UpstreamTrouble | None = None
         self.ranges = True
         self.sizes = True
+        self.heads = True
         self.page_gate: Gate | None = None
         self.pages: dict[ProjectName, FetchedPage] = {}
         self.broken_pages: dict[ProjectName, UpstreamTrouble] = {}
@@ -170,6 +171,12 @@ class FakeUpstream:
         if page is None:
             return Absent()
         return NotModified() if validators == page.validators else page
+
+    async def has_page(self, name: ProjectName) -> bool | None:
+        await self._ask(Asked("head", name))
+        if trouble := self.trouble or self.broken_pages.get(name):
+            raise trouble
+        return name in self.pages if self.heads else None
 
     async def fetch_size(self, url: str) -> int | None:
         await self._ask(Asked("size", url))

@@ -107,7 +107,7 @@ fragments = st.sampled_from(
         b"Content-Length: 99999999999999999999",
         b": ",
         b"=?utf-8?q?=00?=",
-        b"_charset_",
+        b'Content-Disposition: form-data; name="_charset_"',
         b"\0",
         b"\xff" * 9,
         b"x" * 9000,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aiohttp.test_utils import TestServer
 
-from proxy.web.connections import Limits, Runner
+from proxy.web.connections import Connection, Connections, Limits, Runner
 from tests.web.server import PATIENCE, Server
 
 if TYPE_CHECKING:
@@ -32,6 +32,13 @@ class BoundedServer(Server):
     def _listener(self, app: web.Application) -> TestServer:
         self.app = app
         return _Listener(app, self._limits)
+
+    @property
+    def connections(self) -> frozenset[Connection]:
+        """Those that are open."""
+        listener = self._server.runner.server if self._server.runner else None
+        assert isinstance(listener, Connections)
+        return frozenset(listener._open)
 
     @property
     def port(self) -> int:

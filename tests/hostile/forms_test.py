@@ -95,6 +95,7 @@ BROKEN = {
     "the file cut short": FIELDS + FILE[:-300] + b"\r\n" + END,
     "a file of no end, then fields": FILE[:-2] + FIELDS + END,
     "two files": FIELDS + FILE + FILE + END,
+    "a charset that is none": part('name="_charset_"', b"x" * 40) + FIELDS + FILE + END,
     "two names": FIELDS + part('name="name"', b"other") + FILE + END,
     "two versions": part('name="version"', b"2.0") + FIELDS + FILE + END,
     "the name as a file": FIELDS.replace(b'name="name"', b'name="name"; filename="x"') + FILE + END,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,8 @@ NO_HTTP = {
     "a version to come": b"GET /simple/ HTTP/9.9\r\n" + HOST + b"\r\n",
     "an unknown method": b"BREW / HTTP/1.1\r\n" + HOST + b"\r\n",
     "a method in lower case": b"get / HTTP/1.1\r\n" + HOST + b"\r\n",
+    "no version": b"GET /-/health\r\n\r\n",
+    "the version before the first": b"GET /-/health HTTP/0.9\r\n\r\n",
     "no path": get(b"*"),
     "no slash": get(b"simple/"),
     "a target with a broken host": get(b"http://[::1/simple/"),
@@ -108,6 +111,7 @@ READABLE = {
     "a fragment": (get(b"/-/health#x"), 200),
     "chunks to 1.0": (b"POST /legacy/ HTTP/1.0\r\n" + HOST + CHUNKED + b"\r\n\r\n0\r\n\r\n", 400),
     "a long extension of a chunk": (post(CHUNKED, body=b"5;" + b"x" * 60_000 + b"\r\nhello\r\n0\r\n\r\n"), 400),
+    "neither a length nor chunks": (post(b"Content-Type: multipart/form-data; boundary=x"), 400),
     "a trailer": (post(CHUNKED, body=b"0\r\nAuthorization: Bearer x\r\n\r\n"), 400),
     "a compressed upload": (
         post(b"Content-Type: multipart/form-data; boundary=x", b"Content-Encoding: gzip", b"Content-Length: 5")
@@ -130,6 +134,38 @@ async def test_pipelined_requests_are_answered_in_order(server: BoundedServer) -
     async with server.connect() as client:
         await client.send(b"".join(get(path, b"Accept: application/json") for path in paths))
         assert [(await client.answer()).status for _ in paths] == [200, 404, 406] * 40
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+@pytest.mark.parametrize("times", [1, 3])
+async def test_who_asked_and_then_only_listens_is_answered(server: BoundedServer, version: bytes, times: int) -> None:
+    await publish(server, WHEEL)
+    paths = (b"/-/health", b"/simple/demo/", f"/files/{WHEEL.sha256}/{WHEEL.filename}".encode())
+    lines = b" HTTP/" + version + b"\r\n" + HOST + b"Connection: keep-alive\r\n\r\n"
+    for path in paths:
+        async with server.connect() as client:
+            await client.send((b"GET " + path + lines) * times)
+            client.writer.write_eof()
+            assert [(await client.answer()).status for _ in range(times)] == [200] * times
+            assert await client.ended() == b""
+
+
+async def test_an_upload_whose_sender_then_only_listens_is_answered(server: BoundedServer) -> None:
+    content_type, body = upload_form("demo", "1.0", WHEEL)
+    async with server.connect() as client:
+        head = f"Content-Type: {content_type}\r\nContent-Length: {len(body)}".encode()
+        await client.send(post(head, body=body))
+        client.writer.write_eof()
+        assert (await client.answer()).status == 201
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HT", post(b"Content-Length: 5", body=b"hell")])
+async def test_who_ends_before_all_is_said_is_not_waited_for(server: BoundedServer, sent: bytes) -> None:
+    async with server.connect() as client:
+        await client.send(sent)
+        client.writer.write_eof()
+        async with asyncio.timeout(5):
+            await client.ended()
 
 
 async def test_what_follows_an_upload_is_the_next_request(server: BoundedServer) -> None:

@@ -18,6 +18,7 @@ from tests.web.server import eventually, forwards_to, kept_by
 from tests.web.uploads import publish
 
 if TYPE_CHECKING:
+    from proxy.web.connections import Connection
     from tests.builders import BuiltFile
     from tests.fake_index import FakeIndex
     from tests.hostile.bounded import BoundedServer, Client
@@ -149,6 +150,25 @@ async def test_a_file_on_its_way_from_upstream_that_nobody_takes_is_given_up(
     assert (await server.get(link(BIG).decode())).body == BIG.data
 
 
+async def test_who_takes_nothing_for_minutes_may_be_honest(make_bounded: MakeBounded, index: FakeIndex) -> None:
+    server = await make_bounded(Limits(look=600), forwards_to(index))
+    index.add_built("demo", BIG)
+    async with server.connect() as client:
+        await client.send(b"GET " + link(BIG) + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+        (connection,) = server.connections
+        await eventually(lambda: unsent(connection) > 0)
+        now = asyncio.get_running_loop().time()
+        connection.look(now)
+        connection.look(now + 240)
+        assert server.connections
+        connection.look(now + 600)
+        await eventually(lambda: not server.connections)
+
+
+def unsent(connection: Connection) -> int:
+    return connection.transport.get_write_buffer_size() if connection.transport else 0
+
+
 async def drip(client: Client, head: bytes, drops: bytes, *, pause: float = SOON / 10) -> None:
     """Send without end, until the server no longer listens."""
     client.writer.write(head)
@@ -210,6 +230,16 @@ async def test_where_all_are_answered_the_next_is_told_to_come_again(make_bounde
     async with asyncio.timeout(20):
         while (await server.raw(HEALTH)).status != 200:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(SOON / 10)
+
+
+async def test_who_was_answered_before_its_body_came_gives_way_too(make_bounded: MakeBounded) -> None:
+    server = await make_bounded(soon(connections=1))
+    async with server.connect() as waiting:
+        await waiting.send(b"POST /nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\n\r\n")
+        assert (await waiting.answer()).status == 404
+        await waiting.send(b"hello")
+        await asyncio.sleep(SOON)
+        assert (await server.raw(HEALTH)).status == 200
 
 
 async def test_of_many_at_once_only_some_are_told(make_bounded: MakeBounded, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,7 @@ scopes = st.frozensets(ids)
 raw_names = st.sampled_from(["demo", "Demo", "my_demo", "My.Demo"])
 names = raw_names.map(parse_project_name)
 contents = st.sampled_from(["one", "two"])
+etags = st.none() | st.text(max_size=3)
 instants = st.timedeltas(timedelta(-20_000), timedelta(20_000)).map(lambda delta: NOW + delta)
 upstreams = st.sampled_from(["pypi", "other"])
 uploads = st.builds(
@@ -146,14 +147,16 @@ class BothStores(RuleBasedStateMachine):
         found, expected = self.both(lambda store: store.list_core_metadata(upstream, parse_project_name(name)))
         assert dict(found) == dict(expected)
 
-    @rule(upstream=upstreams, name=raw_names, files=st.integers(0, 3), etag=st.none() | st.text(max_size=3))
+    @rule(upstream=upstreams, name=raw_names, files=st.integers(0, 3), etag=etags)
     def save_page(self, upstream: str, name: str, files: int, etag: str | None) -> None:
         entry = page_entry(name, upstream=upstream, files=files, etag=etag)
         self.both(lambda store: store.save_page(entry))
 
-    @rule(upstream=upstreams, name=names, checked_at=instants)
-    def confirm_page(self, upstream: str, name: str, checked_at: datetime) -> None:
-        self.both(lambda store: store.confirm_page(upstream, parse_project_name(name), checked_at))
+    @rule(upstream=upstreams, name=names, etag=etags, checked_at=instants)
+    def confirm_page(self, upstream: str, name: str, etag: str | None, checked_at: datetime) -> None:
+        entry = structs.replace(page_entry(name, upstream=upstream, etag=etag), checked_at=checked_at)
+        confirmed, expected = self.both(lambda store: store.confirm_page(entry))
+        assert confirmed == expected
 
     @rule(upstream=upstreams, name=names)
     def delete_page(self, upstream: str, name: str) -> None:

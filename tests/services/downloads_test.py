@@ -20,7 +20,7 @@ from proxy.ports import Blob
 from proxy.services import resuming
 from proxy.services.downloads import HOLD_BACK, Download, Downloads
 from tests.builders import build_sdist, build_wheel
-from tests.fakes.gate import Gate, settle, until
+from tests.fakes.gate import PATIENCE, Gate, settle, until
 from tests.fakes.upstream import Served
 from tests.services.house import House, of_pypi
 
@@ -245,6 +245,17 @@ class TestFollowers:
             assert b"".join([chunk async for chunk in download.follow()]) == DATA
         await ended(house)
         assert (house.stored(), house.parts()) == (set(), [])
+
+    async def test_one_that_takes_its_time_keeps_nothing_from_being_evicted(
+        self, house: House, wanted: UpstreamFile
+    ) -> None:
+        async with house.downloads.open(wanted) as download:
+            assert isinstance(download, Download)
+            await until(lambda: wanted.file.sha256 in house.store.cached)
+            async with asyncio.timeout(PATIENCE):
+                while not await house.blobs.delete(wanted.file.sha256):  # noqa: ASYNC110 - the file system tells nobody
+                    await asyncio.sleep(0.001)
+            assert b"".join([chunk async for chunk in download.follow()]) == DATA
 
     @pytest.mark.parametrize("part", [ByteRange(0, 0), ByteRange(5_000, 60_000), ByteRange(SIZE - 10, SIZE - 1)])
     async def test_a_range_is_followed_as_far_as_it_goes(

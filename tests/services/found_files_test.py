@@ -261,6 +261,19 @@ class TestCandidates:
         for project, file in added.items():
             assert (await cold_file(house, file)).file.project == project
 
+    async def test_trouble_with_one_keeps_nobody_from_a_file_that_is_here(self, house: House) -> None:
+        file = self.add(house, "demo")
+        await house.listings.get(READER, house.group, DEMO)
+        await cache(house, file)
+        house.pypi.trouble = DOWN
+        assert isinstance(await house.files.find(READER, house.group, *named(file)), Stored)
+
+    async def test_trouble_is_told_where_no_other_has_it(self, house: House) -> None:
+        file = self.add(house, "demo-1-0")
+        house.pypi.broken_pages[ProjectName("demo-1-0")] = DOWN
+        with pytest.raises(UpstreamTrouble):
+            await house.files.find(READER, house.group, *named(file))
+
     async def test_where_one_is_a_local_name_nobody_is_asked_of_the_others(self, house: House) -> None:
         house.store.claims.add((ACME.id, ProjectName("demo-1-0")))
         file = self.add(house, "demo")

@@ -19,7 +19,7 @@ from tests.fakes.gate import settle, until
 from tests.fakes.metadata_store import MemoryMetadataStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Sequence
+    from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
     from pathlib import Path
 
     from proxy.core.digests import Sha256
@@ -300,6 +300,21 @@ class TestSweep:
         async with place.blobs.held_still():
             assert await place.janitor.sweep() == Freed()
         assert await place.there([orphan.sha256]) == [True]
+
+    async def test_a_full_disk_keeps_rows_whose_file_is_gone_for_another_time(
+        self, place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def full(_: Collection[Sha256]) -> None:
+            raise StorageFull("no space left")
+
+        orphan, gone = await place.keep(b"o" * SIZE), await place.cache(1)
+        (await place.blob(gone)).path.unlink()
+        with monkeypatch.context() as patch:
+            patch.setattr(place.store, "forget_cached", full)
+            assert await place.janitor.sweep() == Freed(leftover_files=1, leftover_bytes=SIZE)
+        assert await place.there([orphan.sha256]) == [False]
+        assert "rows cannot be deleted yet: no space left" in caplog.text
+        assert await place.janitor.sweep() == Freed(forgotten_rows=1)
 
     async def test_parts_go_after_a_day(self, place: Place, data_dir: Path) -> None:
         (data_dir / "parts" / "left").write_bytes(b"x" * SIZE)

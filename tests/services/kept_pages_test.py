@@ -23,6 +23,9 @@ from tests.fakes.gate import Gate, settle
 from tests.services.house import DEMO
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from proxy.core.digests import Sha256
     from proxy.core.model import File, PageEntry
     from proxy.services.cached_pages import CachedPage
     from tests.services.house import House, MakeHouse
@@ -124,6 +127,25 @@ class TestStorage:
         assert (await ask(house))[0] == [WHEEL.filename, NEXT.filename]
         house.store.trouble = None
         assert len(house.store.pages["pypi", DEMO].detail.files) == 1
+
+    async def test_what_a_full_disk_did_not_take_is_kept_when_it_is_confirmed(self, house: House) -> None:
+        await ask(house)
+        house.pypi.add("demo", NEXT)
+        house.clock.advance(minutes=TTL_MINUTES)
+        house.store.trouble = StorageFull("no space left")
+        await ask(house)
+        house.store.trouble = None
+        house.clock.advance(minutes=TTL_MINUTES)
+        assert (await ask(house))[1] == "fwd=stale"
+        kept = house.store.pages["pypi", DEMO]
+        assert (len(kept.detail.files), kept.checked_at) == (2, house.clock.now())
+
+    async def test_so_is_one_that_was_evicted(self, house: House) -> None:
+        await ask(house)
+        house.store.pages.clear()
+        house.clock.advance(minutes=TTL_MINUTES)
+        assert (await ask(house))[1] == "fwd=stale"
+        assert house.store.pages["pypi", DEMO].checked_at == house.clock.now()
 
 
 class TestMemory:
@@ -284,6 +306,27 @@ class TestCoreMetadata:
         gate.open()
         await asking
         assert await self.shown(house) == [{"sha256": self.READ}]
+
+    async def test_and_a_change_that_was_under_way(
+        self, house: House, demo: File, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await page_of(house)
+        gate, list_known = Gate(), house.store.list_core_metadata
+
+        async def list_slowly(upstream: str, name: ProjectName) -> Mapping[Sha256, Sha256]:
+            known = await list_known(upstream, name)
+            await gate.pass_through()
+            return known
+
+        monkeypatch.setattr(house.store, "list_core_metadata", list_slowly)
+        house.pypi.add("demo", NEXT, offers_metadata=False)
+        house.clock.advance(minutes=TTL_MINUTES)
+        asking = asyncio.create_task(page_of(house))
+        await gate.waiting()
+        await house.upstream_pages.learn("pypi", DEMO, demo.sha256, self.READ)
+        gate.open()
+        await asking
+        assert await self.shown(house) == [{"sha256": self.READ}, False]
 
     async def test_what_the_upstream_promises_counts(self, house: House, demo: File) -> None:
         house.pypi.list("demo", structs.replace(demo, core_metadata={"sha256": "0" * 64}))

@@ -218,6 +218,16 @@ class TestKnownTrouble:
         await stage.land()
         assert (await stage.get(SIX))[1].startswith("hit; ttl=6")
 
+    async def test_nor_does_one_that_always_fails(self, stage: Stage) -> None:
+        stage.pypi.broken_pages[ProjectName("always")] = DOWN
+        for _ in range(4):
+            with pytest.raises(UpstreamTrouble):
+                await stage.get(ProjectName("always"))
+            stage.clock.time += PAUSE / 2
+        await stage.get()
+        await stage.land()
+        assert await stage.get() == (OLD, "hit; ttl=600")
+
     async def test_a_retry_that_hangs_for_longer_than_a_pause_is_not_repeated(self, stage: Stage) -> None:
         await self.fail(stage)
         stage.hang()

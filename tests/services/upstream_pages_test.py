@@ -15,6 +15,7 @@ from proxy.core.freshness import CacheRules
 from proxy.core.model import File, ProjectStatus, Status
 from proxy.core.names import ProjectName
 from proxy.services import cached_pages
+from proxy.services.upstream_pages import Unfetched
 from tests.builders import build_wheel
 from tests.fakes.gate import Gate, settle, until
 from tests.services.house import DEMO, SIX
@@ -313,6 +314,39 @@ class TestLast:
         house.pypi.trouble = DOWN
         with pytest.raises(UpstreamTrouble):
             await house.upstream_pages.get_last("pypi", DEMO)
+
+
+class TestLook:
+    """What is known of a page without fetching it."""
+
+    async def test_one_never_seen_is_there_and_not_here(self, house: House) -> None:
+        looks = [house.upstream_pages.look("pypi", DEMO) for _ in range(100)]
+        assert {type(end) for end in await asyncio.gather(*looks, return_exceptions=True)} == {Unfetched}
+        assert (house.pypi.count("head"), house.pypi.count()) == (1, 1), "one question for all"
+
+    async def test_one_that_was_seen_is_the_page(self, house: House) -> None:
+        seen = await house.upstream_pages.get("pypi", DEMO)
+        assert (await house.upstream_pages.look("pypi", DEMO)).page == seen.page
+        assert house.pypi.count("head") == 0
+
+    async def test_an_absence_is_remembered(self, house: House) -> None:
+        for _ in range(2):
+            assert (await house.upstream_pages.look("pypi", SIX)).page is None
+        assert (await house.upstream_pages.get("pypi", SIX)).page is None
+        assert (house.pypi.count("head"), house.pypi.count()) == (1, 1)
+
+    async def test_where_the_upstream_does_not_tell_the_page_is_fetched(self, house: House) -> None:
+        house.pypi.heads = False
+        assert (await house.upstream_pages.look("pypi", DEMO)).page is not None
+
+    async def test_trouble_leaves_the_upstream_alone_where_a_page_is_at_hand(self, house: House) -> None:
+        await house.upstream_pages.get("pypi", DEMO)
+        house.clock.advance(minutes=TTL_MINUTES)
+        house.pypi.trouble = DOWN
+        with pytest.raises(UpstreamTrouble):
+            await house.upstream_pages.look("pypi", SIX)
+        assert (await house.upstream_pages.get("pypi", DEMO)).status.source is Source.STALE
+        assert house.pypi.count("page") == 1
 
 
 class TestAbsence:

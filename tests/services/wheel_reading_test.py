@@ -15,6 +15,7 @@ from proxy.core.ranges import ByteRange
 from proxy.core.wheel_metadata import TAIL
 from proxy.ports import Blob
 from proxy.services import wheel_metadata
+from proxy.services.listings import UpstreamFile
 from tests.builders import BuiltFile, build_metadata, build_wheel
 from tests.fakes.gate import Gate, settle, until
 from tests.fakes.upstream import Served
@@ -239,6 +240,13 @@ class TestAside:
 
     async def test_nothing_is_read_where_the_upstream_offers_it(self, house: House) -> None:
         house.wheel_metadata.read_aside(of_pypi(house.pypi.add("demo", LARGE)))
+        await settle()
+        assert house.idle
+        assert house.pypi.count() == 0
+
+    async def test_nor_where_it_is_known(self, house: House) -> None:
+        file = add(house)
+        house.wheel_metadata.read_aside(UpstreamFile("pypi", DEMO, file, sha256_of(LARGE.metadata)))
         await settle()
         assert house.idle
         assert house.pypi.count() == 0

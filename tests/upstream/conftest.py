@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy import upstream as adapter
 from proxy.core.registry import Upstream
-from proxy.upstream import HttpUpstream
+from proxy.upstream import HttpUpstream, client
 from tests.fake_index import FakeIndex
 
 if TYPE_CHECKING:
@@ -30,8 +29,8 @@ def _nothing_is_left_open() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _short_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adapter, "RETRY_AFTER", 0.01)
-    monkeypatch.setattr(adapter, "PAUSES", (0.0, 0.01))
+    monkeypatch.setattr(client, "RETRY_AFTER", 0.01)
+    monkeypatch.setattr(client, "PAUSES", (0.0, 0.01))
 
 
 @pytest.fixture
@@ -57,8 +56,8 @@ async def connect() -> AsyncIterator[Connect]:
             return clients[-1]
 
         yield make
-        for client in clients:
-            for session in (client._pages, client._files):
+        for made in clients:
+            for session in (made._wire.pages, made._wire.files):
                 assert session.connector is not None
                 assert not session.connector._acquired
 

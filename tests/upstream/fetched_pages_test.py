@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.core.digests import sha256_of
-from proxy.core.errors import UpstreamTrouble
+from proxy.core.errors import UpstreamBroken, UpstreamTrouble
 from proxy.core.model import File, ProjectDetail, ProjectStatus, Status, Validators
 from proxy.core.reach import Reach
 from proxy.ports import Absent, NotModified
@@ -188,6 +188,15 @@ class TestAbsence:
         index.fault(fake_index.Status(status), PAGE)
         with pytest.raises(UpstreamTrouble, match=f"answered {status} for demo"):
             await upstream.fetch_page(DEMO, None)
+
+    @pytest.mark.parametrize("status", [204, 401, 403, 410, 451])
+    async def test_what_would_be_the_same_is_not_asked_for_again_and_speaks_for_this_page_alone(
+        self, index: FakeIndex, upstream: HttpUpstream, status: int
+    ) -> None:
+        index.fault(fake_index.Status(status), PAGE)
+        with pytest.raises(UpstreamBroken):
+            await upstream.fetch_page(DEMO, None)
+        assert index.count() == 1
 
     async def test_offline_nobody_is_asked(self, index: FakeIndex, upstream: HttpUpstream) -> None:
         upstream.offline = True

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy import upstream as adapter
 from proxy.core.errors import NotFound, UpstreamBroken, UpstreamTrouble
 from proxy.core.ranges import ByteRange
+from proxy.upstream import client
 from tests import fake_index
 from tests.fake_index import Drip, FakeIndex, Gate, Status
 from tests.upstream.asking import Connect, page_of, read
@@ -100,6 +100,13 @@ class TestWhole:
             await read(upstream, demo.url)
         with pytest.raises(NotFound):
             await upstream.fetch_size(demo.url)
+
+    @pytest.mark.parametrize("status", [405, 501])
+    async def test_where_nobody_may_ask_for_the_head_alone_its_size_is_not_told(
+        self, index: FakeIndex, upstream: HttpUpstream, demo: fake_index.File, status: int
+    ) -> None:
+        index.fault(Status(status), WHEEL)
+        assert await upstream.fetch_size(demo.url) is None
 
     @pytest.mark.parametrize("status", [204, 206, 304, 401, 403])
     async def test_any_other_status_is_trouble(
@@ -210,7 +217,7 @@ class TestProvenance:
     async def test_one_without_end_is_given_up(
         self, index: FakeIndex, upstream: HttpUpstream, demo: fake_index.File, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(adapter, "MAX_PROVENANCE", 100_000)
+        monkeypatch.setattr(client, "MAX_PROVENANCE", 100_000)
         index.fault(fake_index.Endless(), "/integrity/*")
         with pytest.raises(UpstreamBroken, match="without end"):
             await upstream.fetch_provenance(self.url(index, demo))

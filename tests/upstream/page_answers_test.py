@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy import upstream as adapter
 from proxy.core.errors import UpstreamTrouble
 from proxy.core.model import Validators
+from proxy.upstream import client
 from tests.fake_index import POOR, PYPI, FakeIndex, Status
 from tests.upstream.asking import DEMO, HTML, JSON, PAGE, page_of
 
@@ -73,7 +73,7 @@ class TestRetryAfter:
         index.fault(Status(503, {"Retry-After": "0"}), PAGE, times=1)
         await page_of(upstream)
         assert index.count() == 2
-        monkeypatch.setattr(adapter, "MAX_RETRY_AFTER", 0)
+        monkeypatch.setattr(client, "MAX_RETRY_AFTER", 0)
         index.fault(Status(503, {"Retry-After": "1"}), PAGE, times=1)
         with pytest.raises(UpstreamTrouble):
             await upstream.fetch_page(DEMO, None)
@@ -91,7 +91,7 @@ class TestNotAskedAgain:
         self, index: FakeIndex, upstream: HttpUpstream, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for bound in ("RETRY_AFTER", "MAX_RETRY_AFTER"):
-            monkeypatch.setattr(adapter, bound, 3600)
+            monkeypatch.setattr(client, bound, 3600)
         upstream.offline = True
         with pytest.raises(UpstreamTrouble, match="offline"):
             await upstream.fetch_page(DEMO, None)

@@ -88,7 +88,7 @@ class TestAgain:
             waited.append(seconds)
             await sleep(0)
 
-        monkeypatch.setattr("proxy.upstream.asyncio.sleep", note)
+        monkeypatch.setattr("proxy.upstream.client.asyncio.sleep", note)
         index.fault(Status(503, {"Retry-After": "2"}), WHEEL, times=1)
         await ask(upstream, demo.url)
         assert 2 in waited

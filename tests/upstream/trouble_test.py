@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy import upstream as adapter
 from proxy.core.errors import SidecarError, UpstreamBroken, UpstreamTrouble
 from proxy.core.model import Validators
 from proxy.core.ranges import ByteRange
 from proxy.core.registry import Upstream
+from proxy.upstream import client
 from tests.fake_index import (
     BrokenGzip,
     Drip,
@@ -106,7 +106,7 @@ class TestBrokenPages:
 class TestBounds:
     @pytest.fixture(autouse=True)
     def small(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(adapter, "MAX_PAGE", 1_000_000)
+        monkeypatch.setattr(client, "MAX_PAGE", 1_000_000)
 
     async def test_a_page_without_end_is_given_up(self, index: FakeIndex, upstream: HttpUpstream) -> None:
         index.dialect = replace(index.dialect, gzip=False)
@@ -131,9 +131,9 @@ class TestBounds:
     ) -> None:
         body = b'{"meta": {"api-version": "1.0"}, "name": "demo", "files": []}'
         index.fault(Status(200, {"Content-Type": JSON}, body), PAGE)
-        monkeypatch.setattr(adapter, "MAX_PAGE", len(body))
+        monkeypatch.setattr(client, "MAX_PAGE", len(body))
         await page_of(upstream)
-        monkeypatch.setattr(adapter, "MAX_PAGE", len(body) - 1)
+        monkeypatch.setattr(client, "MAX_PAGE", len(body) - 1)
         with pytest.raises(UpstreamBroken):
             await page_of(upstream)
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy import upstream
 from proxy.config import load_config
 from proxy.services import resuming
+from proxy.upstream import client
 from tests.fake_index import FakeIndex
 from tests.web.server import Server, forwards_to
 
@@ -25,7 +25,7 @@ ENVIRON = {"UPSTREAM_PASSWORD": "the upstream's secret"}
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is tried again is tried again soon."""
-    monkeypatch.setattr(upstream, "PAUSES", (0.0, 0.01))
+    monkeypatch.setattr(client, "PAUSES", (0.0, 0.01))
     monkeypatch.setattr(resuming, "PAUSES", (0.0, 0.01, 0.01, 0.01))
 
 

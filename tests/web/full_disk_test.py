@@ -15,6 +15,7 @@ import pytest
 from proxy.core.digests import sha256_of
 from proxy.disk import parts
 from proxy.disk.files import write_all
+from proxy.web import patience
 from tests.builders import build_wheel
 from tests.fake_index import POOR, PYPI, Gate, WrongBytes
 from tests.web.cold_files_test import read_all
@@ -188,6 +189,20 @@ async def test_metadata_that_was_read_out_of_a_wheel_is_passed_on(
     assert (head.status, head.headers["Content-Length"]) == (200, str(len(file.metadata)))
     assert (await server.get(path, If_None_Match=answer.headers["ETag"])).status == 304
     assert kept_by(server.data_dir) == NOTHING
+
+
+async def test_who_takes_it_slowly_gets_all_of_it(
+    make_server: MakeServer, index: FakeIndex, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "BEYOND_PAGE", 0.5)
+    index.dialect = POOR
+    server = await make_server(forwards_to(index, page_timeout='"1s"'))
+    file = index.add_built("demo-pkg", build_wheel("demo-pkg", "1.0", description="x" * 15_000_000))
+    disk.room = FROM_THE_START
+    async with server.open("GET", f"{link(file)}.metadata") as response:
+        first = await response.content.readexactly(1)
+        await asyncio.sleep(1.6)  # longer than anybody waits for the first byte
+        assert first + await response.read() == file.metadata
 
 
 async def test_when_there_is_room_again_caching_goes_on(

@@ -13,6 +13,7 @@ import pytest
 from proxy.compose import compose_store
 from proxy.core.model import ProjectStatus, Status
 from proxy.core.names import parse_project_name
+from proxy.web.upload import MAX_FIELDS
 from tests.builders import BuiltFile, build_metadata, build_sdist, build_wheel
 from tests.web.server import JSON, Part, eventually, kept_by
 from tests.web.uploads import content, form, publish, upload
@@ -264,7 +265,7 @@ async def test_a_body_that_is_no_form_is_400(server: Server) -> None:
 @pytest.mark.parametrize(
     "parts",
     [
-        pytest.param([Part("classifiers", b"x")] * 10_001, id="too many fields"),
+        pytest.param([Part("classifiers", b"x")] * (MAX_FIELDS + 1), id="too many fields"),
         pytest.param([Part("description", b"x" * 9 * MIB)] * 2, id="too large fields"),
         pytest.param([Part("gpg_signature", b"x" * 17 * MIB, "a.asc")], id="a large signature"),
         pytest.param([Part("n" * 5000, b"")] * 4000, id="long names"),
@@ -273,6 +274,11 @@ async def test_a_body_that_is_no_form_is_400(server: Server) -> None:
 )
 async def test_a_form_beyond_its_bounds_is_400(server: Server, parts: list[Part]) -> None:
     assert (await refused(server, [*parts, *form(WHEEL)])).status == 400
+
+
+@pytest.mark.filterwarnings("ignore:unread_data:DeprecationWarning")  # aiohttp warns of what it calls itself
+async def test_names_without_values_count_too(server: Server) -> None:
+    assert (await refused(server, [*form(WHEEL), *[Part("n" * 5000, b"")] * 4000])).status == 400
 
 
 @pytest.mark.standard(90)

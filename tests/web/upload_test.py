@@ -55,6 +55,11 @@ async def test_every_upload_route_takes_the_form_where_it_stands(server: Server,
     assert (await server.get(urljoin(PAGE, listed.url))).body == WHEEL.data
 
 
+async def test_a_form_may_have_thousands_of_requirements(server: Server) -> None:
+    requirements = [Part("requires_dist", f"requirement-{number}".encode()) for number in range(3000)]
+    assert (await server.post("/legacy/", [*requirements, *form(WHEEL)])).status == 201
+
+
 @pytest.mark.parametrize("project", ["1", "default%2Fpackages"])
 async def test_authorize_checks_the_permission_alone(server: Server, project: str) -> None:
     assert (await server.post(f"/api/v4/projects/{project}/packages/pypi/authorize", [])).status == 200
