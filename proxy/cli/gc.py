@@ -35,9 +35,10 @@ def gc(config_path: Path | None, data_dir: Path | None, *, as_json: bool) -> Non
 
 
 async def _collect(config: Config) -> Freed:
-    """Parts go at any age: one that somebody writes to tells so by its lock."""
+    """Leftovers go at any age: what somebody writes to, or is about to name, tells so by its lock."""
+    now = timedelta(0)
     async with compose_janitor(config) as janitor:
-        return await janitor.sweep(part_age=timedelta(0)) + await janitor.evict()
+        return await janitor.sweep(part_age=now, blob_age=now) + await janitor.evict()
 
 
 def _lines(freed: Freed) -> list[str]:

@@ -97,11 +97,23 @@ def test_leftovers_go(data_dir: Path) -> None:
     assert list((data_dir / "parts").iterdir()) == []
 
 
-def test_a_blob_that_was_just_written_may_yet_be_named(data_dir: Path) -> None:
-    kept = asyncio.run(fill(data_dir, cached=0, orphans=1))
-    kept[0].path.touch()
-    assert json.loads(run(data_dir, "gc", "--json").stdout)["bytes"] == 0
-    assert there(kept) == [True]
+def test_a_blob_goes_at_any_age_unless_somebody_may_yet_name_it(data_dir: Path) -> None:
+    async def collect_around(blobs: BlobStore) -> tuple[Blob, Blob, str]:
+        gone = await keep(blobs, b"nobody's")
+        part = await blobs.writer()
+        await part.write(b"somebody's")
+        held = await part.commit()
+        result = await asyncio.to_thread(run, data_dir, "gc", "--json")
+        await part.close()
+        return gone, held, result.stdout
+
+    async def collect() -> tuple[Blob, Blob, str]:
+        async with open_blob_store(data_dir) as blobs:
+            return await collect_around(blobs)
+
+    gone, held, told = asyncio.run(collect())
+    assert json.loads(told)["leftover_bytes"] == len(b"nobody's")
+    assert there([gone, held]) == [False, True]
 
 
 def test_rows_are_forgotten_whose_files_were_removed_by_hand(data_dir: Path) -> None:
