@@ -113,10 +113,12 @@ class UpstreamPages:
         await self._heads.close()
 
     async def _get(self, key: PageKey, rules: CacheRules, patience: Patience) -> Seen:
-        now = self._clock.now()
-        if self._cached.is_absent(key, rules.negative_ttl, now):
+        if self._cached.is_absent(key, rules.negative_ttl, self._clock.now()):
             return Seen(None, cache_status.ABSENT)
         page = await self._cached.find(key)
+        now = self._clock.now()  # an answer that came meanwhile is not from the future
+        if page is None and self._cached.is_absent(key, rules.negative_ttl, now):
+            return Seen(None, cache_status.ABSENT)
         # A name that was never seen is always worth asking for.
         pause = self._troubles.find_pause(key, now) if page else None
         plan = before_request(page.entry if page else None, rules, now, trouble=pause and pause.why)
