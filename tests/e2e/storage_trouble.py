@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
+from proxy.core.digests import sha256_of
 from tests.builders import build_wheel
 from tests.e2e.harness import eventually
 from tests.e2e.wire import ask, list_files, list_projects, upload
@@ -40,7 +41,14 @@ class Stock:
         self.publish(server)
         self._warm = self.add_upstream("warm")
         check_file(self.listed(server, self._warm), self._warm)
+        eventually(self._metadata_is_kept, what="the metadata of the cached wheel is kept beside it")
+        self.check_no_parts()
         self.check_ready(server)
+
+    def _metadata_is_kept(self) -> bool:
+        """The server does that by itself, after the wheel has gone out."""
+        sha256 = sha256_of(self._warm.metadata or b"")
+        return (self._data_dir / "blobs" / sha256[:2] / sha256[2:]).exists()
 
     def publish(self, server: Server) -> None:
         """An upload is taken, and from now on expected to be there."""
