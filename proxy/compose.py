@@ -27,6 +27,7 @@ from proxy.services.files import Files
 from proxy.services.guesses import Guesses
 from proxy.services.janitor import Janitor
 from proxy.services.listings import Listings
+from proxy.services.local_memory import LocalMemory
 from proxy.services.packages import Packages
 from proxy.services.pages import Pages
 from proxy.services.publish import Publisher
@@ -71,6 +72,7 @@ class Server:
         self._blobs = blobs
         self._host = config.server.host
         self._clock = SystemClock()
+        self._local = LocalMemory(store)
         self._tokens = StoredTokens(store)
         self._guesses = Guesses()
         self._upstreams: dict[str, HttpUpstream] = {}
@@ -131,7 +133,7 @@ class Server:
 
     def _build_site(self, config: Config) -> Site:
         registry, clock = config.registry, self._clock
-        listings = Listings(registry, self._store, self._pages)
+        listings = Listings(registry, self._local, self._pages)
         return Site(
             registry=registry,
             default_group=config.server.default_group,

@@ -169,6 +169,13 @@ class CoreMetadataStore(Protocol):
 class LocalStore(Protocol):
     """What was published here. Projects are given by their ids."""
 
+    def generation(self) -> bytes:
+        """A mark that is another one after each change of what is published, by whichever process; it does not wait.
+
+        What is read here after the mark was looked at holds while the mark does, or a little longer after a kill.
+        """
+        ...
+
     async def find_facts(self, root: int, projects: Collection[int], name: ProjectName) -> LocalFacts:
         """Whether `name` is or was held under the top-level group `root`, and by which of its `projects` it is now."""
         ...

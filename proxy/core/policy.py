@@ -174,6 +174,11 @@ def hides(rules: FileRules, file: File, now: datetime) -> Reason | None:
     return _hides_version(rules, version) or _hides_young(rules, file, version, now)
 
 
+def policy_time(now: datetime) -> datetime:
+    """The time by which `min_age` judges, by the minute: pages and files agree, and pages can be kept meanwhile."""
+    return now.replace(second=0, microsecond=0)
+
+
 def appears_at(rules: FileRules, file: File) -> datetime | None:
     """When `min_age` will let the file through; None where that can never be told."""
     if file.upload_time is None:

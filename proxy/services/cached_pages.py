@@ -102,6 +102,10 @@ class CachedPages:
         """Ask for all names again."""
         self._absent_since.clear()
 
+    def held(self, key: PageKey) -> CachedPage | None:
+        """The page in memory."""
+        return self._memory.get(key)
+
     async def find(self, key: PageKey) -> CachedPage | None:
         if (page := self._memory.get(key)) is not None:
             return page

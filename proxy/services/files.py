@@ -15,14 +15,13 @@ from proxy.core.digests import sha256_of
 from proxy.core.distributions import candidate_projects
 from proxy.core.errors import NotFound, Refused, StorageTrouble, UpstreamBroken, UpstreamTrouble
 from proxy.core.local import LocalFile
-from proxy.core.policy import check_access
+from proxy.core.policy import check_access, policy_time
 from proxy.core.provenance import provenance_of
 from proxy.ports import Blob
 from proxy.services import bypass
 from proxy.services.cached_pages import promised_metadata
 from proxy.services.downloads import find_readable
 from proxy.services.listings import UpstreamFile, first_refusal
-from proxy.services.pages import policy_time
 from proxy.services.resuming import open_resuming
 
 if TYPE_CHECKING:
@@ -36,7 +35,8 @@ if TYPE_CHECKING:
     from proxy.core.ranges import ByteRange
     from proxy.ports import BlobStore, Body, Clock, LocalStore, Upstream
     from proxy.services.downloads import Download, Downloads
-    from proxy.services.listings import FoundFile, Listings
+    from proxy.services.grounds import Grounds
+    from proxy.services.listings import FoundFile, ListedFile, Listings
     from proxy.services.wheel_metadata import WheelMetadata
 
 logger = logging.getLogger(__name__)
@@ -53,12 +53,14 @@ class Stored(NamedTuple):
     """Verified bytes that are here; `release` is the id of a published file's, None for what is cached.
 
     `source` is the upstream's file that they are, or that they were read out of; None where there is no other copy.
+    `grounds` tell as long as they stand that the caller may have the file; None where that is not known.
     """
 
     blob: Blob
     cache_status: CacheStatus
     release: int | None = None
     source: UpstreamFile | None = None
+    grounds: Grounds | None = None
 
 
 class Cold(NamedTuple):
@@ -104,11 +106,13 @@ class Files:
 
     async def find(self, caller: Principal, scope: Scope, sha256: Sha256, filename: Filename) -> Found:
         """The file that the caller's page lists under this digest and name; raises Refused, UpstreamTrouble."""
-        return await self._locate(await self._find_listed(caller, scope, sha256, filename))
+        listed = await self._find_listed(caller, scope, sha256, filename)
+        found = await self._locate(listed.file)
+        return found._replace(grounds=listed.grounds) if isinstance(found, Stored) else found
 
     async def find_metadata(self, caller: Principal, scope: Scope, sha256: Sha256, filename: Filename) -> Found:
         """The core metadata of a file (PEP 658), found as the file is."""
-        found = await self._find_listed(caller, scope, sha256, filename)
+        found = (await self._find_listed(caller, scope, sha256, filename)).file
         if isinstance(found, LocalFile):
             if found.core_metadata is None:
                 raise NotFound(FILE_NOT_FOUND)
@@ -136,7 +140,7 @@ class Files:
         self, caller: Principal, scope: Scope, sha256: Sha256, filename: Filename
     ) -> tuple[bytes, CacheStatus]:
         """The provenance object of a file (PEP 740), found as the file is; raises NotFound where it has none."""
-        found = await self._find_listed(caller, scope, sha256, filename)
+        found = (await self._find_listed(caller, scope, sha256, filename)).file
         if isinstance(found, LocalFile):
             attestations = await self._store.find_attestations(found.id)
             if attestations is None:
@@ -202,7 +206,7 @@ class Files:
     def _relay(self, cold: Cold, wanted: ByteRange) -> AbstractAsyncContextManager[Body]:
         return open_resuming(self._upstreams[cold.file.upstream], cold.file.file, wanted)
 
-    async def _find_listed(self, caller: Principal, scope: Scope, sha256: Sha256, filename: Filename) -> FoundFile:
+    async def _find_listed(self, caller: Principal, scope: Scope, sha256: Sha256, filename: Filename) -> ListedFile:
         """The file among those of the projects that its name may belong to, the likeliest first.
 
         Raises Refused, UpstreamTrouble; trouble with one project keeps nobody from a file of another.
@@ -221,7 +225,8 @@ class Files:
                 trouble = error
             else:
                 if found:
-                    return found
+                    alone = trouble is None and len(refusals) == 1
+                    return found if alone else found._replace(grounds=None)
         raise trouble or first_refusal(refusals)
 
     async def _candidates(self, scope: Scope, filename: Filename) -> tuple[ProjectName, ...]:

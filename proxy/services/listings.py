@@ -6,7 +6,8 @@ Pages render a listing, files are found in one: what a page does not list is not
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, assert_never
 
@@ -18,6 +19,8 @@ from proxy.core.distributions import version_of
 from proxy.core.errors import NotFound, Refused, UpstreamTrouble
 from proxy.core.model import ProjectDetail, ProjectStatus, Status
 from proxy.core.policy import Decision, FileRules, Forward, Local, LocalFacts, Merge, Refuse, Scope
+from proxy.services.cached_pages import PageKey
+from proxy.services.grounds import Grounds
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable
@@ -30,8 +33,8 @@ if TYPE_CHECKING:
     from proxy.core.model import File
     from proxy.core.names import Filename, ProjectName
     from proxy.core.registry import Project, Registry
-    from proxy.ports import LocalStore
     from proxy.services.cached_pages import CachedPage
+    from proxy.services.local_memory import LocalRows
     from proxy.services.upstream_pages import Seen, UpstreamPages
 
     _Ask: TypeAlias = Callable[[str, ProjectName], Awaitable[Seen]]
@@ -61,6 +64,18 @@ class UpstreamFile(NamedTuple):
 FoundFile: TypeAlias = "LocalFile | UpstreamFile"
 
 
+class ListedFile(NamedTuple):
+    """`grounds` tell as long as they stand that the same caller's page would list it; None where more counted."""
+
+    file: FoundFile
+    grounds: Grounds | None
+
+
+class ListedNames(NamedTuple):
+    names: tuple[ProjectName, ...]
+    grounds: Grounds
+
+
 class Elsewhere(NamedTuple):
     """Forwarding by redirect (GitLab's): the caller is to ask the upstream itself, at this page."""
 
@@ -69,13 +84,14 @@ class Elsewhere(NamedTuple):
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of one name that one caller may have, and where they come from."""
+    """The files of one name that one caller may have, where they come from, and what that stands on."""
 
     name: ProjectName
     local: tuple[LocalFile, ...]
     local_status: ProjectStatus | None
     forwarded: Forwarded | None
     cache_status: CacheStatus
+    grounds: Grounds
     keeps_upstream_urls: bool = False
 
     def find(self, sha256: Sha256, filename: Filename, now: datetime) -> FoundFile | None:
@@ -90,6 +106,14 @@ class Listing:
         if found is None or policy.hides(rules, found, now):
             return None
         return UpstreamFile(page.entry.upstream, self.name, found, page.core_metadata.get(sha256))
+
+    def judged_at(self, now: datetime) -> Grounds:
+        """The grounds of what is found or shown at this time, which counts where a rule asks for it."""
+        return (
+            replace(self.grounds, minute=now)
+            if self.forwarded and self.forwarded.rules.group.min_age
+            else self.grounds
+        )
 
     def detail(self, now: datetime) -> ProjectDetail:
         """The page, as this caller gets it."""
@@ -122,13 +146,21 @@ class Listing:
 
 
 class Listings:
+    """`timer` gives seconds of a clock that only goes forward."""
+
     def __init__(
-        self, registry: Registry, store: LocalStore, pages: UpstreamPages, patience: timedelta = PATIENCE
+        self,
+        registry: Registry,
+        store: LocalRows,
+        pages: UpstreamPages,
+        patience: timedelta = PATIENCE,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._registry = registry
         self._store = store
         self._pages = pages
         self._patience = patience
+        self._timer = timer
 
     async def find_facts(self, scope: Scope, name: ProjectName) -> LocalFacts:
         root = self._registry.root_of(scope)
@@ -142,58 +174,69 @@ class Listings:
         Where it `fetches` no page, it raises Unfetched for what only one that is not here would tell.
         """
         ask = self._pages.get if fetches else self._pages.look
-        return await self._carry_out(await self._decide(caller, scope, name), name, ask)
+        rows = self._look()
+        return await self._carry_out(await self._decide(caller, scope, name), name, ask, rows)
 
     async def find_file(
         self, caller: Principal, scope: Scope, name: ProjectName, sha256: Sha256, filename: Filename, now: datetime
-    ) -> FoundFile | None:
+    ) -> ListedFile | None:
         """The file that the listing has under this digest and name; raises what `get` raises.
 
         Trouble upstream keeps nobody from a file that is here: what was published is found without asking, and the
         last good page decides about what was cached.
         """
+        rows = self._look()
         decision = await self._decide(caller, scope, name)
         if isinstance(decision, Merge):
-            local = await self._local(decision.local.projects, name)
+            local = await self._local(decision.local.projects, name, rows)
             if found := local.find(sha256, filename, now):
-                return found
-        listing = await self._carry_out(decision, name, self._pages.get_last)
-        return listing.find(sha256, filename, now) if isinstance(listing, Listing) else None
+                return ListedFile(found, rows)
+        listing = await self._carry_out(decision, name, self._pages.get_last, rows)
+        found = listing.find(sha256, filename, now) if isinstance(listing, Listing) else None
+        return ListedFile(found, listing.judged_at(now)) if found and isinstance(listing, Listing) else None
 
-    async def names(self, caller: Principal, scope: Scope) -> tuple[ProjectName, ...]:
+    async def names(self, caller: Principal, scope: Scope) -> ListedNames:
         """The root index: local names in the projects that the caller may read; raises Refused."""
         if refused := policy.check_access(caller, Action.READ, scope):
             raise refused
+        rows = self._look()
         readable = policy.readable_projects(self._registry, caller, scope)
-        return tuple(await self._store.list_names(_ids(readable)))
+        return ListedNames(tuple(await self._store.list_names(_ids(readable))), rows)
+
+    def _look(self) -> Grounds:
+        """What the rows that are read from now on stand on."""
+        since = self._timer()
+        return Grounds(self._store.generation(), since)
 
     async def _decide(self, caller: Principal, scope: Scope, name: ProjectName) -> Decision:
         return policy.decide(self._registry, caller, scope, name, await self.find_facts(scope, name))
 
-    async def _carry_out(self, decision: Decision, name: ProjectName, ask: _Ask) -> Listing | Elsewhere:
+    async def _carry_out(self, decision: Decision, name: ProjectName, ask: _Ask, rows: Grounds) -> Listing | Elsewhere:
         match decision:
             case Refuse(error):
                 raise error
             case Local(projects):
-                return await self._local(projects, name)
+                return await self._local(projects, name, rows)
             case Forward(redirects=True):
                 return Elsewhere(f"{self._registry.upstreams[decision.upstreams[0]].url}{name}/")
             case Forward():
                 upstream = await self._find_forwarded(decision, name, ask)
                 if upstream is None:
                     raise NotFound(policy.PACKAGE_NOT_FOUND, rule=policy.Rule.UPSTREAMS)
-                return Listing(name, (), None, *upstream, decision.keeps_upstream_urls)
+                grounds = _grounds(rows, decision, name, upstream)
+                return Listing(name, (), None, *upstream, grounds, decision.keeps_upstream_urls)
             case Merge(local, forward):
-                return await self._local(local.projects, name, await self._find_forwarded(forward, name, ask))
+                upstream = await self._find_forwarded(forward, name, ask)
+                return await self._local(local.projects, name, _grounds(rows, forward, name, upstream), upstream)
         assert_never(decision)
 
     async def _local(
-        self, projects: tuple[Project, ...], name: ProjectName, merged: _FromUpstream | None = None
+        self, projects: tuple[Project, ...], name: ProjectName, grounds: Grounds, merged: _FromUpstream | None = None
     ) -> Listing:
         files = tuple(await self._store.list_files(_ids(projects), name))
         status = await self._store.find_status(_ids(projects), name)
         forwarded, source = merged or (None, cache_status.LOCAL)
-        return Listing(name, files, status, forwarded, source)
+        return Listing(name, files, status, forwarded, source, grounds)
 
     async def _find_forwarded(self, decision: Forward, name: ProjectName, ask: _Ask) -> _FromUpstream | None:
         """What the upstreams have, within the patience of a client or the longest page timeout that the config gives.
@@ -215,6 +258,16 @@ async def _first_that_has(decision: Forward, name: ProjectName, ask: _Ask) -> _F
         if seen.page is not None:
             return Forwarded(seen.page, decision.rules), seen.status
     return None
+
+
+def _grounds(rows: Grounds, decision: Forward, name: ProjectName, found: _FromUpstream | None) -> Grounds:
+    """With what the upstreams said: the page of the first that has the project, and that those before it have none."""
+    keys = [PageKey(upstream, name) for upstream in decision.upstreams]
+    if found is None:
+        return replace(rows, absent=tuple(keys))
+    page = found[0].page
+    key = PageKey(page.entry.upstream, name)
+    return replace(rows, page=(key, page), absent=tuple(keys[: keys.index(key)]))
 
 
 def first_refusal(refusals: Collection[Refused]) -> Refused:

@@ -12,6 +12,7 @@ from proxy.core import cache_status
 from proxy.core.compress import compress
 from proxy.core.digests import sha256_of
 from proxy.core.model import ProjectList
+from proxy.core.policy import policy_time
 from proxy.core.render import render_detail, render_list
 from proxy.services.coalesce import Coalescer
 from proxy.services.listings import Elsewhere
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from proxy.core.negotiate import Encoding, Representation
     from proxy.core.policy import Scope
     from proxy.ports import Clock
+    from proxy.services.grounds import Grounds
     from proxy.services.listings import Listing, Listings
 
 MAX_RENDERED = 64 * 1024 * 1024
@@ -45,7 +47,7 @@ class Form(NamedTuple):
     url: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Rendered:
     """A page's bytes in one form. `etag` is strong, quoted, and the same wherever these bytes are made."""
 
@@ -54,8 +56,11 @@ class Rendered:
 
 
 class PageAnswer(NamedTuple):
+    """`grounds` tell as long as they stand that the same caller would get the same page."""
+
     rendered: Rendered
     cache_status: CacheStatus
+    grounds: Grounds
 
 
 class Pages:
@@ -83,17 +88,17 @@ class Pages:
             )
 
         rendered = await self._render(_content_key(listing, now), form, render, large=_count(listing) > RENDER_INLINE)
-        return PageAnswer(rendered, listing.cache_status)
+        return PageAnswer(rendered, listing.cache_status, listing.judged_at(now))
 
     async def root(self, caller: Principal, scope: Scope, form: Form) -> PageAnswer:
         """The list of local projects; raises Refused."""
-        names = await self._listings.names(caller, scope)
+        names, grounds = await self._listings.names(caller, scope)
 
         def render() -> bytes:
             return render_list(ProjectList(names), form.representation)
 
         rendered = await self._render(names, form, render, large=len(names) > RENDER_INLINE)
-        return PageAnswer(rendered, cache_status.LOCAL)
+        return PageAnswer(rendered, cache_status.LOCAL, grounds)
 
     async def _render(self, content: Hashable, form: Form, render: Callable[[], bytes], *, large: bool) -> Rendered:
         """The page from memory, or made: once for all who wait for it, and aside where it takes long."""
@@ -122,11 +127,6 @@ def _made(render: Callable[[], bytes], form: Form) -> Rendered:
     body = render()
     tag = f"{sha256_of(body)[:32]}-{form.representation.name.lower()}-{form.encoding.token}"
     return Rendered(compress(body, form.encoding), f'"{tag}"')
-
-
-def policy_time(now: datetime) -> datetime:
-    """The time by which `min_age` judges, by the minute: pages and files agree, and pages can be kept meanwhile."""
-    return now.replace(second=0, microsecond=0)
 
 
 def _count(listing: Listing) -> int:

@@ -35,6 +35,7 @@ from proxy.services.upstream_trouble import PATIENCE, Troubles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import datetime
 
     from proxy.core.cache_status import CacheStatus
     from proxy.core.digests import Sha256
@@ -97,6 +98,17 @@ class UpstreamPages:
         """As `get`; in trouble the last good page stands in however old it is, and known trouble is not waited for."""
         rules = replace(self._rules, stale_if_error=timedelta.max)
         return await self._get(PageKey(upstream, name), rules, self._patience._replace(in_trouble=0))
+
+    def is_absent(self, key: PageKey, now: datetime) -> bool:
+        """Whether the upstream said a moment ago that it has no such project."""
+        return self._cached.is_absent(key, self._rules.negative_ttl, now)
+
+    def find_fresh(self, key: PageKey, page: CachedPage, now: datetime) -> CacheStatus | None:
+        """With what status `page` would be served now; None where another page would, or somebody had to be asked."""
+        if self._cached.held(key) is not page:
+            return None
+        plan = before_request(page.entry, self._rules, now)
+        return cache_status.fresh(plan.ttl) if isinstance(plan, Fresh) else None
 
     async def learn(self, upstream: str, name: ProjectName, wheel: Sha256, metadata: Sha256) -> None:
         """Note what a wheel's core metadata is, and show it on the page from now on."""

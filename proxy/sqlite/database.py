@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import aiosqlite
 
+from proxy.sqlite.generation import Generation
 from proxy.sqlite.migrate import BUSY_TIMEOUT, database_uri, load_migrations, prepare
 from proxy.sqlite.trouble import storage_errors
 
@@ -54,7 +55,12 @@ class Transaction:
 
 
 class Database:
-    def __init__(self, writer: aiosqlite.Connection, readers: Iterable[aiosqlite.Connection]) -> None:
+    """`generation` tells what was published by whichever process."""
+
+    def __init__(
+        self, writer: aiosqlite.Connection, readers: Iterable[aiosqlite.Connection], generation: Generation
+    ) -> None:
+        self.generation = generation
         self._writer = writer
         self._turn = asyncio.Lock()
         self._readers: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
@@ -89,6 +95,15 @@ class Database:
                     await self._writer.rollback()
                     raise
 
+    @asynccontextmanager
+    async def publication(self) -> AsyncIterator[Transaction]:
+        """A durable transaction that changes what is published. All see so before whoever asked for it is told."""
+        try:
+            async with self.transaction() as transaction:
+                yield transaction
+        finally:  # also where it failed: whether a commit that was broken off counts is not known here
+            self.generation.renew()
+
 
 class Tables:
     """What keeps one aggregate: the tables that its statements name, in this database."""
@@ -104,7 +119,9 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
     async with AsyncExitStack() as stack:
         writer = await _connect(stack, path, _FOR_WRITING)
         readers = [await _connect(stack, path, _FOR_READING) for _ in range(READERS)]
-        yield Database(writer, readers)
+        generation = Generation(path.with_suffix(".generation"))
+        stack.callback(generation.close)
+        yield Database(writer, readers, generation)
 
 
 async def _connect(stack: AsyncExitStack, path: Path, pragmas: str) -> aiosqlite.Connection:

@@ -104,6 +104,9 @@ _SEVEREST_FIRST: Final = (Status.QUARANTINED, Status.ARCHIVED, Status.DEPRECATED
 class SqliteLocal(Tables):
     """LocalStore."""
 
+    def generation(self) -> bytes:
+        return self._database.generation.look()
+
     async def find_facts(self, root: int, projects: Collection[int], name: ProjectName) -> LocalFacts:
         """A file in one of `projects` counts as a claim: the project may have come here from another group."""
         parameters = {"root": root, "projects": from_ids(projects), "name": name}
@@ -111,7 +114,7 @@ class SqliteLocal(Tables):
         return LocalFacts(claimed=bool(found), holders=frozenset(found - {None}))
 
     async def publish(self, file: NewFile, *, root: int, now: datetime) -> LocalFile:
-        async with self._database.transaction() as transaction:
+        async with self._database.publication() as transaction:
             await transaction.execute(_CLAIM, (root, file.name))
             release_id = await _save_release(transaction, file, now)
             file_id = await _add_file(transaction, file, release_id, now)
@@ -132,11 +135,11 @@ class SqliteLocal(Tables):
         return min(found, key=lambda one: _SEVEREST_FIRST.index(one.status), default=None)
 
     async def save_status(self, project_id: int, name: ProjectName, status: ProjectStatus) -> None:
-        async with self._database.transaction() as transaction:
+        async with self._database.publication() as transaction:
             await transaction.execute(_SAVE_STATUS, (name, project_id, status.status, status.reason))
 
     async def save_yank(self, files: Collection[int], reason: str | None) -> None:
-        async with self._database.transaction() as transaction:
+        async with self._database.publication() as transaction:
             await transaction.execute(_SAVE_YANK, (reason, from_ids(files)))
 
     async def find_attestations(self, file: int) -> str | None:

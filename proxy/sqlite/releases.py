@@ -95,13 +95,13 @@ class SqliteReleases(Tables):
         return [local_file(row) for row in await self._database.read(_FILES, (release,))]
 
     async def delete_release(self, release: int, *, root: int) -> bool:
-        async with self._database.transaction() as transaction:
+        async with self._database.publication() as transaction:
             deleted = await transaction.execute("DELETE FROM releases WHERE id = ? RETURNING name", (release,))
             await _claim(transaction, root, {name for (name,) in deleted})
         return bool(deleted)
 
     async def delete_files(self, files: Collection[int], *, root: int) -> int:
-        async with self._database.transaction() as transaction:
+        async with self._database.publication() as transaction:
             deleted = await transaction.execute(_DELETE_FILES, (from_ids(files),))
             await transaction.execute(_DELETE_EMPTIED, (from_ids({row["release_id"] for row in deleted}),))
             await _claim(transaction, root, {row["name"] for row in deleted})
@@ -114,7 +114,7 @@ class SqliteReleases(Tables):
             await transaction.execute(_RECORD, (noted,))
 
     async def release_name(self, root: int, projects: Collection[int], name: ProjectName) -> bool:
-        async with self._database.transaction() as transaction:
+        async with self._database.publication() as transaction:
             if await transaction.execute(_HELD, (name, from_ids(projects))):
                 raise NameHeld(f"{name} still has files; delete them first")
             released = await transaction.execute(

@@ -37,6 +37,9 @@ class MemoryMetadataStore(MemoryCache, MemoryTokens, MemoryReleases):
         self.uploads: dict[int, NewFile] = {}  # by file id
         self.core_metadata: dict[tuple[str, ProjectName], dict[Sha256, Sha256]] = {}
 
+    def generation(self) -> bytes:
+        return repr((self.files, self.claims, self.statuses)).encode()
+
     async def probe(self) -> None:
         await self._turn()
 

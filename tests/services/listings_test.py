@@ -115,7 +115,7 @@ class TestLocal:
         house.pypi.add("requests", build_wheel("requests", "1.0"))
         for name, project in (("six", PACKAGES), ("demo", PACKAGES), ("hidden", SECRET)):
             await publish(house, name, project=project)
-        assert await house.listings.names(READER, house.group) == (DEMO, SIX)
+        assert (await house.listings.names(READER, house.group)).names == (DEMO, SIX)
         assert house.pypi.asked == []
 
     async def test_without_access_there_is_no_index(self, house: House) -> None:

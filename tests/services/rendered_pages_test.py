@@ -20,12 +20,13 @@ from proxy.core.errors import NotFound
 from proxy.core.model import File, ProjectDetail, ProjectList
 from proxy.core.names import GroupPath
 from proxy.core.negotiate import Encoding, Representation
+from proxy.core.policy import policy_time
 from proxy.core.registry import FileUrls, ForwardingMode, Registry, Upstream
 from proxy.core.render import render_detail, render_list
 from proxy.core.rules import parse_name_rule
 from proxy.services import pages
 from proxy.services.listings import Elsewhere, Listings
-from proxy.services.pages import Form, PageAnswer, Pages, Rendered, policy_time
+from proxy.services.pages import Form, PageAnswer, Pages, Rendered
 from tests.builders import build_wheel
 from tests.contracts.samples import listed_file, new_file
 from tests.fakes.clock import START, FakeClock
