@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from proxy.disk import give_up_reserve, hold_data_dir, lay_in_reserve, make_data
 from proxy.disk.backups import building, read_marker
 from proxy.disk.restoring import restoring
 from proxy.services.backup import Copier
+from proxy.services.cache_gauge import CacheGauge
 from proxy.services.cache_uses import CacheUses
 from proxy.services.download_times import DownloadTimes
 from proxy.services.downloads import Downloads
@@ -27,6 +29,7 @@ from proxy.services.files import Files
 from proxy.services.guesses import Guesses
 from proxy.services.janitor import Janitor
 from proxy.services.listings import Listings
+from proxy.services.meters import Board
 from proxy.services.packages import Packages
 from proxy.services.pages import Pages
 from proxy.services.publish import Publisher
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
     from proxy.disk import DiskBlobStore
     from proxy.ports import MetadataStore
     from proxy.services.listings import UpstreamFile
+    from proxy.services.meters import Meters
     from proxy.sqlite.store import SqliteStore
 
 logger = logging.getLogger(__name__)
@@ -65,7 +69,10 @@ class SystemClock:
 class Server:
     """What runs. What holds state lives as long as it; what only follows the config is made anew by a reload."""
 
-    def __init__(self, stack: AsyncExitStack, store: SqliteStore, blobs: DiskBlobStore, config: Config) -> None:
+    def __init__(
+        self, stack: AsyncExitStack, store: SqliteStore, blobs: DiskBlobStore, config: Config, meters: Meters
+    ) -> None:
+        self._meters = meters
         self._stack = stack
         self._store = store
         self._blobs = blobs
@@ -79,6 +86,7 @@ class Server:
         self._downloads = Downloads(self._upstreams, blobs, store, self._clock, on_cached=self._take_note)
         self._download_times = DownloadTimes(store, self._clock)
         self._cache_uses = CacheUses(store, self._clock)
+        self._cache_gauge = CacheGauge(store)
         self._readiness = Readiness({"database": store, "blobs": blobs})
         self._janitor = Janitor(blobs, store, self._cache_uses, self._clock, config.cache.max_size)
         self.app = build_app()
@@ -105,6 +113,7 @@ class Server:
     async def close(self) -> None:
         """End what runs; the adapters are closed after it."""
         await self._readiness.close()
+        await self._cache_gauge.close()
         await self._janitor.close()
         await self._downloads.close()
         await self._download_times.close()
@@ -151,21 +160,24 @@ class Server:
             download_times=self._download_times,
             cache_uses=self._cache_uses,
             readiness=self._readiness,
+            meters=self._meters,
+            cache_gauge=self._cache_gauge,
         )
 
 
 @asynccontextmanager
-async def compose(config: Config) -> AsyncIterator[Server]:
+async def compose(config: Config, meters: Meters | None = None) -> AsyncIterator[Server]:
     """The server over the config's data directory; raises StorageTrouble where that cannot be had.
 
-    Raises InvalidConfig as `Server.configure` does.
+    Raises InvalidConfig as `Server.configure` does. `meters` are those of this process, where it shares a board with
+    others; without them it counts for itself.
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(hold_data_dir(config.server.data_dir))
         store = await stack.enter_async_context(_open_rows(config.server.data_dir))
         blobs = await stack.enter_async_context(open_blob_store(config.server.data_dir))
         await blobs.sweep(datetime.now(UTC))  # the directory is ours: a part that nobody has open is a leftover
-        server = Server(stack, store, blobs, config)
+        server = Server(stack, store, blobs, config, meters or Board(time.time()).meters())
         await server.configure(config)
         stack.push_async_callback(server.close)
         server.start()

@@ -1,0 +1,125 @@
+"""What the server counts. No label names a project, a path, a token, an address or an upstream: anybody may read."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from proxy.core.cache_status import Source
+from proxy.core.cells import Layout
+
+
+class Route(StrEnum):
+    """What was asked for, whether of a project, of a group or by the short form."""
+
+    SIMPLE_ROOT = "simple-root"
+    SIMPLE_PAGE = "simple-page"
+    FILE = "file"
+    METADATA = "metadata"
+    PROVENANCE = "provenance"
+    UPLOAD = "upload"
+    PACKAGES_API = "packages-api"
+    HEALTH = "health"
+    METRICS = "metrics"
+    OTHER = "other"
+
+
+class Question(StrEnum):
+    """What an upstream is asked for."""
+
+    PAGE = "page"
+    PAGE_HEAD = "page-head"
+    FILE = "file"
+    FILE_HEAD = "file-head"
+    PROVENANCE = "provenance"
+
+
+class Failure(StrEnum):
+    """How an upstream fails: it cannot be had (UpstreamTrouble), or does not keep its word (UpstreamBroken)."""
+
+    TROUBLE = "trouble"
+    BROKEN = "broken"
+
+
+class Deleted(StrEnum):
+    PACKAGE = "package"
+    FILE = "file"
+
+
+NO_SOURCE: Final = "none"
+"""Of an answer that came from no store: an error, a redirect, an upload."""
+OTHER_STATUS: Final = "other"
+STATUSES: Final = (
+    *("200", "201", "204", "206", "301", "302", "304"),
+    *("400", "401", "403", "404", "405", "406", "408", "410", "413", "416", "417", "429", "499"),
+    *("500", "502", "503", "507", OTHER_STATUS),
+)
+_SOURCES: Final = (NO_SOURCE, *Source)
+_ROUTES: Final = tuple(Route)
+
+LAYOUT: Final = Layout()
+
+REQUESTS: Final = LAYOUT.counter(
+    "requests",
+    "Answers, broken off ones included, by what was asked for, status, and where the answer came from.",
+    sparse=True,
+    route=_ROUTES,
+    status=STATUSES,
+    source=_SOURCES,
+)
+SENT_BYTES: Final = LAYOUT.counter(
+    "sent_bytes", "Bytes of the bodies of whole answers.", sparse=True, route=_ROUTES, source=_SOURCES
+)
+DURATION: Final = LAYOUT.histogram(
+    "request_duration_seconds",
+    "Seconds from a request's head to its answer; of a file, to the last byte that was handed over.",
+    sparse=True,
+    route=_ROUTES,
+)
+BROKEN_ANSWERS: Final = LAYOUT.counter("broken_answers", "Answers that were begun and not finished.", route=_ROUTES)
+CONNECTIONS: Final = LAYOUT.gauge("connections", "Connections of clients that are open.")
+
+UPSTREAM_REQUESTS: Final = LAYOUT.counter(
+    "upstream_requests", "What upstreams were asked, not counting retries at once.", what=tuple(Question)
+)
+UPSTREAM_FAILURES: Final = LAYOUT.counter(
+    "upstream_failures",
+    "Answers of upstreams that could not be had (trouble) or could not be used (broken).",
+    what=tuple(Question),
+    reason=tuple(Failure),
+)
+UPSTREAM_DURATION: Final = LAYOUT.histogram(
+    "upstream_request_duration_seconds",
+    "Seconds until an upstream answered or failed: with the whole page, with the head of a file.",
+    sparse=True,
+    what=tuple(Question),
+)
+UPSTREAM_BYTES: Final = LAYOUT.counter(
+    "upstream_received_bytes", "Bytes that upstreams sent, pages as they decode.", what=tuple(Question)
+)
+
+EVICTIONS: Final = LAYOUT.counter("evictions", "Cached files removed to make room.")
+EVICTED_BYTES: Final = LAYOUT.counter(
+    "evicted_bytes", "Bytes of cached files and pages removed to make room.", what=("files", "pages")
+)
+SWEPT_BYTES: Final = LAYOUT.counter("swept_bytes", "Bytes of leftovers removed: parts, and blobs that nobody names.")
+UPLOADS: Final = LAYOUT.counter("uploads", "Files published.")
+UPLOADED_BYTES: Final = LAYOUT.counter("uploaded_bytes", "Bytes of files published.")
+DELETIONS: Final = LAYOUT.counter("deletions", "Packages and single files deleted by the API.", what=tuple(Deleted))
+
+
+class AnswerCells(NamedTuple):
+    """Where answers of one kind are counted."""
+
+    requests: int
+    duration: int
+    sent: int
+
+
+def answer_cells(route: Route, status: int, source: Source | None) -> AnswerCells:
+    known, origin = str(status), source or NO_SOURCE
+    return AnswerCells(
+        REQUESTS.cell(route, known if known in STATUSES else OTHER_STATUS, origin),
+        DURATION.cell(route),
+        SENT_BYTES.cell(route, origin),
+    )
