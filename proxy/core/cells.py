@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from itertools import product
-from math import prod
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 SECONDS: Final = (
     0.0001,
@@ -46,7 +46,7 @@ class Kind(StrEnum):
     HISTOGRAM = "histogram"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Family:
     """Figures of one name: a row of cells for each set of label values, from the cell `first` on.
 
@@ -62,24 +62,27 @@ class Family:
 
     @property
     def row(self) -> int:
+        """Cells of one row."""
         return SUM + 1 if self.kind is Kind.HISTOGRAM else 1
 
     @property
     def end(self) -> int:
         """The cell behind the last."""
-        return self.first + self.row * prod(len(values) for values in self.labels.values())
+        return self.first + self.row * len(self.rows)
+
+    @cached_property
+    def rows(self) -> Sequence[tuple[tuple[str, ...], int]]:
+        """Every set of label values, in the order of the labels, and the first cell of its row."""
+        sets = enumerate(product(*self.labels.values()))
+        return [(values, self.first + place * self.row) for place, values in sets]
 
     def cell(self, *values: str) -> int:
-        """The first cell of these label values, given in the order of the labels; ValueError for one it has not."""
-        place = 0
-        for value, known in zip(values, self.labels.values(), strict=True):
-            place = place * len(known) + known.index(value)
-        return self.first + place * self.row
+        """The first cell of the row of these label values; raises KeyError for values that it has not."""
+        return self._by_values[values]
 
-    def rows(self) -> Iterator[tuple[tuple[str, ...], int]]:
-        """Every set of label values and its first cell."""
-        for place, values in enumerate(product(*self.labels.values())):
-            yield values, self.first + place * self.row
+    @cached_property
+    def _by_values(self) -> Mapping[tuple[str, ...], int]:
+        return dict(self.rows)
 
 
 class Layout:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
-from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
@@ -17,7 +18,9 @@ from proxy.core.metrics import LAYOUT, REQUESTS
 from proxy.web.site import SITE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from prometheus_client import Metric
 
     from proxy.core.cells import Family
     from proxy.ports import CacheSize
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 _PREFIX: Final = "pypi_sidecar_"
 _HEADERS: Final = {"Cache-Control": "no-store", "Content-Type": CONTENT_TYPE_PLAIN_0_0_4}
 _BOUNDS: Final = (*map(floatToGoString, SECONDS), "+Inf")
-_BY_SOURCE: Final = {
+_BY_SOURCE: Final[Mapping[str, tuple[str, str]]] = {
     Source.HIT: ("cache_hits", "Answers out of the cache."),
     Source.MISS: ("cache_misses", "Answers that were not in the cache."),
     Source.REVALIDATED: ("cache_revalidations", "Answers with an expired page that an upstream was asked about."),
@@ -51,50 +54,48 @@ class _Figures(Collector):
     def collect(self) -> Iterator[Metric]:
         cells = self._board.read()
         for family in LAYOUT.families:
-            yield _metric(family, cells)
-        for source, (name, about) in _BY_SOURCE.items():
-            total = sum(cells[cell] for (_, _, origin), cell in REQUESTS.rows() if origin == source)
-            yield _counter(name, about, total)
+            yield _of_cells(family, cells)
+        yield from _by_source(cells)
         yield _gauge("build_info", "The version that runs.", 1, version=__version__)
         yield _gauge("workers", "Processes that answer.", self._board.processes)
         yield _gauge("start_time_seconds", "When the server started, since 1970.", self._board.started_at)
         if self._cache is not None:
-            yield _gauge("cache_files_bytes", "Cached files.", self._cache.blobs)
-            yield _gauge("cache_pages_bytes", "Cached pages, as they are stored.", self._cache.pages)
+            yield _gauge("cache_files_bytes", "Bytes of cached files.", self._cache.blobs)
+            yield _gauge("cache_pages_bytes", "Bytes of cached pages, as they are stored.", self._cache.pages)
 
 
-def _metric(family: Family, cells: Sequence[float]) -> Metric:
-    metric = Metric(_PREFIX + family.name, family.about, family.kind)
-    for values, first in family.rows():
-        row = cells[first : first + family.row]
-        if family.sparse and not any(row):
-            continue
-        labels = dict(zip(family.labels, values, strict=True))
-        if family.kind is Kind.HISTOGRAM:
-            _add_histogram(metric, labels, row)
-        else:
-            _with(metric, labels, row[0])
+def _of_cells(family: Family, cells: Sequence[float]) -> Metric:
+    name, labels = _PREFIX + family.name, tuple(family.labels)
+    rows = [(values, cells[first : first + family.row]) for values, first in family.rows]
+    told = [(values, row) for values, row in rows if not family.sparse or any(row)]
+    if family.kind is Kind.HISTOGRAM:
+        histogram = HistogramMetricFamily(name, family.about, labels=labels)
+        for values, row in told:
+            histogram.add_metric(values, _buckets(row), row[SUM])
+        return histogram
+    kind = CounterMetricFamily if family.kind is Kind.COUNTER else GaugeMetricFamily
+    metric = kind(name, family.about, labels=labels)
+    for values, row in told:
+        metric.add_metric(values, row[0])
     return metric
 
 
-def _counter(name: str, about: str, value: float) -> Metric:
-    return _with(Metric(_PREFIX + name, about, Kind.COUNTER), {}, value)
+def _buckets(row: Sequence[float]) -> list[tuple[str, float]]:
+    """Each bound with how many came within it; their number comes from here too, so that both agree at any moment."""
+    return list(zip(_BOUNDS, accumulate(row[:SUM]), strict=True))
+
+
+def _by_source(cells: Sequence[float]) -> Iterator[Metric]:
+    totals = dict.fromkeys(_BY_SOURCE, 0.0)
+    for (_, _, source), cell in REQUESTS.rows:
+        if source in totals:
+            totals[source] += cells[cell]
+    for source, (name, about) in _BY_SOURCE.items():
+        yield CounterMetricFamily(_PREFIX + name, about, totals[source])
 
 
 def _gauge(name: str, about: str, value: float, **labels: str) -> Metric:
-    return _with(Metric(_PREFIX + name, about, Kind.GAUGE), labels, value)
-
-
-def _with(metric: Metric, labels: dict[str, str], value: float) -> Metric:
-    metric.add_sample(f"{metric.name}_total" if metric.type == Kind.COUNTER else metric.name, labels, value)
-    return metric
-
-
-def _add_histogram(metric: Metric, labels: dict[str, str], row: Sequence[float]) -> None:
-    """The count is that of the buckets: it agrees with them, whoever counts at this moment."""
-    count = 0.0
-    for bound, more in zip(_BOUNDS, row, strict=False):
-        count += more
-        metric.add_sample(f"{metric.name}_bucket", {**labels, "le": bound}, count)
-    metric.add_sample(f"{metric.name}_sum", labels, row[SUM])
-    metric.add_sample(f"{metric.name}_count", labels, count)
+    """What is not counted in cells."""
+    gauge = GaugeMetricFamily(_PREFIX + name, about, labels=tuple(labels))
+    gauge.add_metric(tuple(labels.values()), value)
+    return gauge
