@@ -25,10 +25,12 @@ from proxy.services.cache_gauge import CacheGauge
 from proxy.services.cache_uses import CacheUses
 from proxy.services.download_times import DownloadTimes
 from proxy.services.downloads import Downloads
+from proxy.services.events import Events
 from proxy.services.files import Files
 from proxy.services.guesses import Guesses
 from proxy.services.janitor import Janitor
 from proxy.services.listings import Listings
+from proxy.services.metered_upstream import MeteredUpstream
 from proxy.services.meters import Board
 from proxy.services.packages import Packages
 from proxy.services.pages import Pages
@@ -73,6 +75,7 @@ class Server:
         self, stack: AsyncExitStack, store: SqliteStore, blobs: DiskBlobStore, config: Config, meters: Meters
     ) -> None:
         self._meters = meters
+        self._events = Events(meters)
         self._stack = stack
         self._store = store
         self._blobs = blobs
@@ -80,15 +83,26 @@ class Server:
         self._clock = SystemClock()
         self._tokens = StoredTokens(store)
         self._guesses = Guesses()
-        self._upstreams: dict[str, HttpUpstream] = {}
-        self._pages = UpstreamPages(self._upstreams, store, config.cache.rules, self._clock)
+        self._clients: dict[str, HttpUpstream] = {}
+        self._upstreams: dict[str, MeteredUpstream] = {}
+        self._pages = UpstreamPages(
+            self._upstreams, store, config.cache.rules, self._clock, on_joined=self._events.page_joined
+        )
         self._wheel_metadata = WheelMetadata(self._upstreams, self._pages, blobs, store, self._clock)
-        self._downloads = Downloads(self._upstreams, blobs, store, self._clock, on_cached=self._take_note)
+        self._downloads = Downloads(
+            self._upstreams,
+            blobs,
+            store,
+            self._clock,
+            on_cached=self._take_note,
+            on_failed=self._events.not_cached,
+            on_joined=self._events.file_joined,
+        )
         self._download_times = DownloadTimes(store, self._clock)
         self._cache_uses = CacheUses(store, self._clock)
         self._cache_gauge = CacheGauge(store)
         self._readiness = Readiness({"database": store, "blobs": blobs})
-        self._janitor = Janitor(blobs, store, self._cache_uses, self._clock, config.cache.max_size)
+        self._janitor = Janitor(blobs, store, self._cache_uses, self._clock, config.cache.max_size, self._events.freed)
         self.app = build_app()
 
     async def configure(self, config: Config) -> None:
@@ -100,7 +114,7 @@ class Server:
         await self._know_tokens(config)
         for upstream in config.registry.upstreams.values():
             await self._connect(upstream)
-        for client in self._upstreams.values():
+        for client in self._clients.values():
             client.offline = config.cache.offline
         self._pages.configure(config.cache.rules)
         self._janitor.configure(config.cache.max_size)
@@ -123,6 +137,7 @@ class Server:
 
     def _take_note(self, file: UpstreamFile) -> None:
         """A file came into the cache. (Its core metadata will be measured with the rest, being small.)"""
+        self._events.cached()
         self._janitor.note_cached(file.file.size)
         self._wheel_metadata.keep_aside(file)
 
@@ -134,9 +149,10 @@ class Server:
 
     async def _connect(self, upstream: Upstream) -> None:
         """A changed upstream gets a client of its own; the old one serves its last requests until the server stops."""
-        client = self._upstreams.get(upstream.name)
+        client = self._clients.get(upstream.name)
         if client is None or client.settings != upstream:
-            self._upstreams[upstream.name] = await self._stack.enter_async_context(HttpUpstream(upstream))
+            client = self._clients[upstream.name] = await self._stack.enter_async_context(HttpUpstream(upstream))
+            self._upstreams[upstream.name] = MeteredUpstream(client, self._meters)
 
     def _build_site(self, config: Config) -> Site:
         registry, clock = config.registry, self._clock
@@ -155,8 +171,10 @@ class Server:
             files=Files(
                 listings, self._downloads, self._wheel_metadata, self._blobs, self._store, self._upstreams, clock
             ),
-            publisher=Publisher(registry, self._store, self._blobs, clock, config.server.max_upload_size),
-            packages=Packages(registry, self._store),
+            publisher=Publisher(
+                registry, self._store, self._blobs, clock, config.server.max_upload_size, self._events.published
+            ),
+            packages=Packages(registry, self._store, self._events.deleted),
             download_times=self._download_times,
             cache_uses=self._cache_uses,
             readiness=self._readiness,

@@ -41,6 +41,22 @@ class Failure(StrEnum):
     BROKEN = "broken"
 
 
+class Ended(StrEnum):
+    """How a download ended. Broken: its bytes were not those that the upstream had promised."""
+
+    CACHED = "cached"
+    TROUBLE = "trouble"
+    BROKEN = "broken"
+    STORAGE = "storage"
+
+
+class Shared(StrEnum):
+    """What is fetched once for all who want it."""
+
+    PAGE = "page"
+    FILE = "file"
+
+
 class Deleted(StrEnum):
     PACKAGE = "package"
     FILE = "file"
@@ -78,6 +94,9 @@ DURATION: Final = LAYOUT.histogram(
 )
 BROKEN_ANSWERS: Final = LAYOUT.counter("broken_answers", "Answers that were begun and not finished.", route=_ROUTES)
 CONNECTIONS: Final = LAYOUT.gauge("connections", "Connections of clients that are open.")
+REFUSED: Final = LAYOUT.counter(
+    "refused_connections", "Connections ended for what no request was heard of: too many, too much, no HTTP."
+)
 
 UPSTREAM_REQUESTS: Final = LAYOUT.counter(
     "upstream_requests", "What upstreams were asked, not counting retries at once.", what=tuple(Question)
@@ -96,6 +115,10 @@ UPSTREAM_DURATION: Final = LAYOUT.histogram(
 )
 UPSTREAM_BYTES: Final = LAYOUT.counter(
     "upstream_received_bytes", "Bytes that upstreams sent, pages as they decode.", what=tuple(Question)
+)
+DOWNLOADS: Final = LAYOUT.counter("downloads", "Files fetched for the cache, by how that ended.", result=tuple(Ended))
+COALESCED: Final = LAYOUT.counter(
+    "coalesced_requests", "Requests that joined a fetch under way in place of one more.", what=tuple(Shared)
 )
 
 EVICTIONS: Final = LAYOUT.counter("evictions", "Cached files removed to make room.")

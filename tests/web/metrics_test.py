@@ -2,71 +2,36 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import TYPE_CHECKING, TypeAlias
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
+import aiohttp
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from proxy import __version__
+from proxy.core.metrics import LAYOUT
+from proxy.services import cache_gauge
+from proxy.services.cache_gauge import CacheGauge
 from tests.builders import build_wheel
-from tests.web.server import JSON, forwards_to
+from tests.fake_index import Gate, HtmlError, Status, WrongBytes
+from tests.web.packages_api import CONFIG, OWNER, TOOLS, files_of, packages_of, publish_into
+from tests.web.scraping import Watch, read, requests, scrape, series, until
+from tests.web.server import JSON, forwards_to, kept_by
 from tests.web.uploads import publish, upload
 
 if TYPE_CHECKING:
-    from tests.fake_index import FakeIndex
-    from tests.web.server import Answer, MakeServer, Server
+    from tests.fake_index import FakeIndex, Fault
+    from tests.web.scraping import Told
+    from tests.web.server import MakeServer, Server
 
-    Series: TypeAlias = tuple[str, frozenset[tuple[str, str]]]
-
+IDENTICAL = '[groups."default"]\nid = 1\n[projects."default/packages"]\nid = 1\nduplicates = "identical"\n'
 PAGE = "/simple/demo-pkg/"
+WHEEL = build_wheel("demo-pkg", "1.0", size_padding=100_000)
+LINK = f"/files/{WHEEL.sha256}/{WHEEL.filename}"
 OWN = build_wheel("own", "1.0")
 REQUESTS = "pypi_sidecar_requests_total"
 BUCKET = "pypi_sidecar_request_duration_seconds_bucket"
-
-
-def series(name: str, **labels: str) -> Series:
-    return f"pypi_sidecar_{name}", frozenset(labels.items())
-
-
-def requests(route: str, status: int, source: str = "none") -> Series:
-    return series("requests_total", route=route, status=str(status), source=source)
-
-
-def read(answer: Answer) -> dict[Series, float]:
-    """What an answer tells, each series once."""
-    assert answer.status == 200
-    told = [
-        ((sample.name, frozenset(sample.labels.items())), sample.value)
-        for family in text_string_to_metric_families(answer.body.decode())
-        for sample in family.samples
-    ]
-    assert [name for name, times in Counter(each for each, _ in told).items() if times > 1] == []
-    return dict(told)
-
-
-async def scrape(server: Server) -> dict[Series, float]:
-    return read(await server.get("/-/metrics"))
-
-
-class Watch:
-    """What the counters of one name went up by since they were last looked at, the scrapes themselves left out."""
-
-    def __init__(self, server: Server, *names: str) -> None:
-        self._server = server
-        self._names = {f"pypi_sidecar_{name}" for name in names}
-        self._before: dict[Series, float] = {}
-
-    async def look(self) -> dict[Series, float]:
-        now = await scrape(self._server)
-        counted = {
-            each: value
-            for each, value in now.items()
-            if each[0] in self._names and ("route", "metrics") not in each[1]
-        }
-        gone_up = {each: value - self._before.get(each, 0) for each, value in counted.items()}
-        self._before = counted
-        return {each: more for each, more in gone_up.items() if more}
 
 
 async def test_it_is_text_that_prometheus_reads_and_no_cache_keeps(server: Server) -> None:
@@ -205,3 +170,148 @@ async def test_what_clients_send_makes_no_series(server: Server) -> None:
 
 def short_lived_pages(index: FakeIndex) -> str:
     return f'[cache]\npage_ttl = "0s"\n{forwards_to(index)}'
+
+
+async def test_what_upstreams_are_asked_is_what_they_were_asked(server: Server, index: FakeIndex) -> None:
+    file = index.add_wheel("demo-pkg", "1.0", size_padding=100_000)
+    watch = Watch(server, "upstream_requests_total", "upstream_received_bytes_total", "downloads_total")
+    link = await server.link(PAGE, file.filename)
+    await server.get(link)
+    await server.get(link)
+    await server.head("/simple/absent/")
+    await until(server, lambda told: told[series("downloads_total", result="cached")] > 0)
+    told = await watch.look()
+    page = told.pop(series("upstream_received_bytes_total", what="page"))
+    assert page > len(file.filename)
+    assert told == {
+        series("upstream_requests_total", what="page"): index.count("GET", PAGE),
+        series("upstream_requests_total", what="page-head"): index.count("HEAD", "/simple/*"),
+        series("upstream_requests_total", what="file"): index.count("GET", "*.whl"),
+        series("upstream_received_bytes_total", what="file"): index.bytes_sent("*.whl"),
+        series("downloads_total", result="cached"): 1,
+    }
+
+
+@pytest.mark.parametrize(("fault", "reason"), [(Status(503), "trouble"), (HtmlError(), "broken")])
+async def test_what_upstreams_fail_at_is_counted(server: Server, index: FakeIndex, fault: Fault, reason: str) -> None:
+    watch = Watch(server, "upstream_failures_total", "requests_total")
+    index.fault(fault, "/simple/*")
+    answer = await server.get(PAGE)
+    assert await watch.look() == {
+        series("upstream_failures_total", what="page", reason=reason): 1,
+        requests("simple-page", answer.status): 1,
+    }
+
+
+async def test_a_download_that_turns_out_wrong_is_counted_with_the_answer_it_broke(
+    server: Server, index: FakeIndex
+) -> None:
+    index.add_built("demo-pkg", WHEEL)
+    watch = Watch(server, "downloads_total", "broken_answers_total", "sent_bytes_total", "requests_total")
+    gate = Gate(after=50_000)
+    index.fault(WrongBytes(), "*.whl")
+    index.fault(gate, "*.whl")
+    async with server.open("GET", LINK) as response:
+        assert response.status == 200
+        gate.open()
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.read()
+    await until(server, lambda told: told[series("broken_answers_total", route="file")] == 1)
+    assert await watch.look() == {
+        series("downloads_total", result="broken"): 1,
+        series("broken_answers_total", route="file"): 1,
+        requests("file", 200, "miss"): 1,
+    }
+
+
+async def test_who_joins_a_fetch_under_way_is_counted(server: Server, index: FakeIndex) -> None:
+    index.add_built("demo-pkg", WHEEL)
+    watch = Watch(server, "coalesced_requests_total")
+    head, middle = Gate(after=None), Gate(after=50_000)
+    index.fault(head, PAGE)
+    index.fault(middle, "*.whl")
+    joined = {what: series("coalesced_requests_total", what=what) for what in ("page", "file")}
+    pages = [asyncio.create_task(server.page(PAGE)) for _ in range(3)]
+    await until(server, lambda told: told[joined["page"]] == 2)
+    head.open()
+    await asyncio.gather(*pages)
+    files = [asyncio.create_task(server.get(LINK)) for _ in range(4)]
+    await until(server, lambda told: told[joined["file"]] == 3)
+    middle.open()
+    assert [(await each).body for each in files] == [WHEEL.data] * 4
+    assert await watch.look() == {
+        joined["page"]: 2,
+        joined["file"]: 3,
+    }
+
+
+async def test_uploads_are_counted_when_they_exist(make_server: MakeServer) -> None:
+    server = await make_server(IDENTICAL)
+    watch = Watch(server, "uploads_total", "uploaded_bytes_total")
+    other = build_wheel("own", "2.0")
+    await publish(server, OWN, other)
+    await publish(server, OWN)  # the same again, which is no new file
+    assert (await upload(server, replace(OWN, data=b"no wheel"))).status == 400
+    assert await watch.look() == {
+        series("uploads_total"): 2,
+        series("uploaded_bytes_total"): len(OWN.data) + len(other.data),
+    }
+
+
+async def test_deletions_are_counted_when_something_went(make_server: MakeServer) -> None:
+    server = await make_server(CONFIG)
+    watch = Watch(server, "deletions_total")
+    await publish_into(server, TOOLS, OWN, build_wheel("own", "2.0"))
+    packages = [f"{TOOLS}/{package.id}" for package in packages_of(await server.get(TOOLS))]
+    (file,) = files_of(await server.get(f"{packages[0]}/package_files"))
+    for path in (f"{packages[0]}/package_files/{file.id}", packages[1], *packages):
+        await server.ask("DELETE", path, {"Private-Token": OWNER["PRIVATE_TOKEN"]})
+    assert await watch.look() == {
+        series("deletions_total", what="file"): 1,
+        series("deletions_total", what="package"): 1,
+    }
+
+
+async def test_evictions_are_counted_with_their_bytes(make_server: MakeServer, index: FakeIndex) -> None:
+    server = await make_server(f'[cache]\nmax_size = "50000B"\n{forwards_to(index)}')
+    named = {f"demo_pkg-{number}.0.tar.gz": number.to_bytes(10_000, "big") for number in range(8)}
+    for file in [index.add_file("demo-pkg", name, data) for name, data in named.items()]:
+        assert (await server.get(f"/files/{file.sha256}/{file.filename}")).status == 200
+
+    def agree(told: Told) -> bool:
+        gone = 8 - kept_by(server.data_dir)["blobs"]
+        bytes_gone = told[series("evicted_bytes_total", what="files")]
+        return gone >= 4 and (told[series("evictions_total")], bytes_gone) == (gone, gone * 10_000)
+
+    await until(server, agree)
+
+
+async def test_the_room_that_the_cache_takes_is_told(
+    server: Server, index: FakeIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache_gauge, "MEASURE_EVERY", 0.0)
+    index.add_built("demo-pkg", WHEEL)
+    await server.get(LINK)
+    room = series("cache_files_bytes")
+    await until(server, lambda told: told[room] == len(WHEEL.data) + len(WHEEL.metadata))
+    assert (await scrape(server))[series("cache_pages_bytes")] > 0
+
+
+async def test_what_cannot_be_measured_is_left_out(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(_: CacheGauge) -> None:
+        return None
+
+    monkeypatch.setattr(CacheGauge, "read", fail)
+    assert not {name for name, _ in await scrape(server)} & {series("cache_files_bytes")[0]}
+
+
+def test_no_label_has_a_name_in_it() -> None:
+    """What labels there can be is known before anything is served."""
+    assert {label for family in LAYOUT.families for label in family.labels} == {
+        "route",
+        "status",
+        "source",
+        "what",
+        "reason",
+        "result",
+    }
