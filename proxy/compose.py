@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -183,19 +182,24 @@ class Server:
         )
 
 
+def make_board(processes: int = 1) -> Board:
+    """What the processes of a server count on, made before the first of them is forked."""
+    return Board(SystemClock().now().timestamp(), processes)
+
+
 @asynccontextmanager
 async def compose(config: Config, meters: Meters | None = None) -> AsyncIterator[Server]:
     """The server over the config's data directory; raises StorageTrouble where that cannot be had.
 
     Raises InvalidConfig as `Server.configure` does. `meters` are those of this process, where it shares a board with
-    others; without them it counts for itself.
+    others (`make_board`); without them it counts for itself.
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(hold_data_dir(config.server.data_dir))
         store = await stack.enter_async_context(_open_rows(config.server.data_dir))
         blobs = await stack.enter_async_context(open_blob_store(config.server.data_dir))
         await blobs.sweep(datetime.now(UTC))  # the directory is ours: a part that nobody has open is a leftover
-        server = Server(stack, store, blobs, config, meters or Board(time.time()).meters())
+        server = Server(stack, store, blobs, config, meters or make_board().meters())
         await server.configure(config)
         stack.push_async_callback(server.close)
         server.start()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from itertools import product
+from math import prod
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Family:
     @property
     def end(self) -> int:
         """The cell behind the last."""
-        return self.first + self.row * len(self.rows)
+        return self.first + self.row * prod(len(values) for values in self.labels.values())
 
     @cached_property
     def rows(self) -> Sequence[tuple[tuple[str, ...], int]]:

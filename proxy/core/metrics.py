@@ -77,7 +77,7 @@ LAYOUT: Final = Layout()
 
 REQUESTS: Final = LAYOUT.counter(
     "requests",
-    "Answers, broken off ones included, by what was asked for, status, and where the answer came from.",
+    "Answers, by what was asked for, their status, and where they came from.",
     sparse=True,
     route=_ROUTES,
     status=STATUSES,
@@ -92,18 +92,23 @@ DURATION: Final = LAYOUT.histogram(
     sparse=True,
     route=_ROUTES,
 )
-BROKEN_ANSWERS: Final = LAYOUT.counter("broken_answers", "Answers that were begun and not finished.", route=_ROUTES)
+BROKEN_ANSWERS: Final = LAYOUT.counter(
+    "broken_answers",
+    "Answers that were begun and not finished: their client left, or what was sent failed.",
+    sparse=True,
+    route=_ROUTES,
+)
 CONNECTIONS: Final = LAYOUT.gauge("connections", "Connections of clients that are open.")
 REFUSED: Final = LAYOUT.counter(
-    "refused_connections", "Connections ended for what no request was heard of: too many, too much, no HTTP."
+    "refused_connections", "Connections ended before a request was heard: too many, too much, no HTTP."
 )
 
 UPSTREAM_REQUESTS: Final = LAYOUT.counter(
-    "upstream_requests", "What upstreams were asked, not counting retries at once.", what=tuple(Question)
+    "upstream_requests", "What upstreams were asked. What is tried again at once counts once.", what=tuple(Question)
 )
 UPSTREAM_FAILURES: Final = LAYOUT.counter(
     "upstream_failures",
-    "Answers of upstreams that could not be had (trouble) or could not be used (broken).",
+    "What upstreams failed at: they could not be had (trouble), or did not keep their word (broken).",
     what=tuple(Question),
     reason=tuple(Failure),
 )
@@ -114,7 +119,9 @@ UPSTREAM_DURATION: Final = LAYOUT.histogram(
     what=tuple(Question),
 )
 UPSTREAM_BYTES: Final = LAYOUT.counter(
-    "upstream_received_bytes", "Bytes that upstreams sent, pages as they decode.", what=tuple(Question)
+    "upstream_received_bytes",
+    "Bytes that upstreams sent, pages as they decode.",
+    what=(Question.PAGE, Question.FILE, Question.PROVENANCE),
 )
 DOWNLOADS: Final = LAYOUT.counter("downloads", "Files fetched for the cache, by how that ended.", result=tuple(Ended))
 COALESCED: Final = LAYOUT.counter(

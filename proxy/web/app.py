@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from proxy.core.metrics import Route
-from proxy.web import files, metrics, ops, packages_api, scopes, simple, upload
+from proxy.web import files, ops, packages_api, scopes, simple, upload
 from proxy.web.counting import KINDS, count_as
 from proxy.web.expect import leave_to_handlers
 from proxy.web.middleware import MIDDLEWARES, add_request_id
@@ -52,7 +52,7 @@ def _routes() -> Iterator[Counted]:
     yield Route.HEALTH, web.get("/-/health", ops.alive)
     yield Route.HEALTH, web.get("/-/liveness", ops.alive)
     yield Route.HEALTH, web.get("/-/readiness", ops.ready)
-    yield Route.METRICS, web.get("/-/metrics", metrics.metrics)
+    yield Route.METRICS, web.get("/-/metrics", ops.metrics)
 
 
 def _index(prefix: str, find_scope: FindScope) -> Iterator[Counted]:

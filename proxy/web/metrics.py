@@ -1,11 +1,13 @@
-"""`/-/metrics`: what was counted, as text that Prometheus reads."""
+"""What was counted, as text that Prometheus reads.
+
+Imported when somebody first asks: prometheus-client brings HTTP servers of its own along, 1.5 MB that most never need.
+"""
 
 from __future__ import annotations
 
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
-from aiohttp import web
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
@@ -15,7 +17,6 @@ from proxy import __version__
 from proxy.core.cache_status import Source
 from proxy.core.cells import SECONDS, SUM, Kind
 from proxy.core.metrics import LAYOUT, REQUESTS
-from proxy.web.site import SITE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from proxy.ports import CacheSize
     from proxy.services.meters import Board
 
+CONTENT_TYPE: Final[str] = CONTENT_TYPE_PLAIN_0_0_4
 _PREFIX: Final = "pypi_sidecar_"
-_HEADERS: Final = {"Cache-Control": "no-store", "Content-Type": CONTENT_TYPE_PLAIN_0_0_4}
 _BOUNDS: Final = (*map(floatToGoString, SECONDS), "+Inf")
 _BY_SOURCE: Final[Mapping[str, tuple[str, str]]] = {
     Source.HIT: ("cache_hits", "Answers out of the cache."),
@@ -37,15 +38,13 @@ _BY_SOURCE: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
-async def metrics(request: web.Request) -> web.StreamResponse:
-    """The figures of all processes of this server."""
-    site = request[SITE]
-    text = generate_latest(_Figures(site.meters.board, await site.cache_gauge.read()))
-    return web.Response(body=text, headers=_HEADERS)
+def as_text(board: Board, cache: CacheSize | None) -> bytes:
+    """The figures of all processes, and the room that the cache takes where it can be told, as `CONTENT_TYPE`."""
+    return generate_latest(_Figures(board, cache))
 
 
 class _Figures(Collector):
-    """What there is to tell at one moment; `cache` None: it cannot be measured now."""
+    """What there is to tell at one moment."""
 
     def __init__(self, board: Board, cache: CacheSize | None) -> None:
         self._board = board

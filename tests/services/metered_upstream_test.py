@@ -48,7 +48,7 @@ class Metered:
 
     def received(self) -> dict[Question, float]:
         cells = self._board.read()
-        counted = {each: cells[metrics.UPSTREAM_BYTES.cell(each)] for each in Question}
+        counted = {Question(each): cells[cell] for (each,), cell in metrics.UPSTREAM_BYTES.rows}
         return {each: count for each, count in counted.items() if count}
 
     def failures(self) -> list[tuple[Question, Failure]]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import subprocess
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,9 +13,11 @@ import aiohttp
 import pytest
 
 from proxy import __version__
-from proxy.core.metrics import LAYOUT
+from proxy.core.metrics import LAYOUT, Route
 from proxy.services import cache_gauge
 from proxy.services.cache_gauge import CacheGauge
+from proxy.web.app import build_app
+from proxy.web.counting import KINDS
 from tests.builders import build_wheel
 from tests.fake_index import Gate, HtmlError, Status, WrongBytes
 from tests.web.packages_api import CONFIG, OWNER, TOOLS, files_of, packages_of, publish_into
@@ -216,7 +221,7 @@ async def test_a_download_that_turns_out_wrong_is_counted_with_the_answer_it_bro
         gate.open()
         with pytest.raises(aiohttp.ClientPayloadError):
             await response.read()
-    await until(server, lambda told: told[series("broken_answers_total", route="file")] == 1)
+    await until(server, lambda told: series("broken_answers_total", route="file") in told)
     assert await watch.look() == {
         series("downloads_total", result="broken"): 1,
         series("broken_answers_total", route="file"): 1,
@@ -305,7 +310,31 @@ async def test_what_cannot_be_measured_is_left_out(server: Server, monkeypatch: 
     assert not {name for name, _ in await scrape(server)} & {series("cache_files_bytes")[0]}
 
 
-def test_no_label_has_a_name_in_it() -> None:
+def test_who_is_never_asked_does_without_what_writes_the_answer() -> None:
+    script = "import sys, proxy.cli; sys.exit('prometheus_client' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_every_route_is_counted_as_something() -> None:
+    app = build_app()
+    kinds = {str(route): app[KINDS].get(route) for route in app.router.routes()}
+    assert {route for route, kind in kinds.items() if kind in {None, Route.OTHER}} == set()
+    assert {kind for kind in kinds.values() if kind} == set(Route) - {Route.OTHER}
+
+
+async def test_anybody_reads_it_and_learns_no_name(make_server: MakeServer, index: FakeIndex) -> None:
+    config = CONFIG.replace("id = 1\n", 'id = 1\nupstreams = ["internal"]\n', 1)
+    server = await make_server(f'[access]\nanonymous = "none"\n{config}{forwards_to(index, "internal")}')
+    await publish_into(server, TOOLS, OWN)
+    await server.get("/simple/own/", **OWNER)
+    await server.get(PAGE, **OWNER)
+    assert index.count("GET", PAGE) == 1
+    text = (await server.get("/-/metrics")).body.decode()
+    names = ["own", "demo", "acme", "tools", "owner", "internal", "127.0.0.1", str(server.data_dir)]
+    assert [name for name in names if re.search(rf"\b{re.escape(name)}\b", text)] == []
+
+
+def test_no_label_has_room_for_a_name() -> None:
     """What labels there can be is known before anything is served."""
     assert {label for family in LAYOUT.families for label in family.labels} == {
         "route",
