@@ -18,23 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 SECONDS: Final = (
-    0.0001,
-    0.0005,
-    0.001,
-    0.005,
-    0.01,
-    0.025,
-    0.05,
-    0.1,
-    0.25,
-    0.5,
-    1.0,
-    2.5,
-    5.0,
-    10.0,
-    30.0,
-    60.0,
-    300.0,
+    *(0.0001, 0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
+    *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0),
 )
 """Upper bounds of the buckets of every histogram: from a page out of memory to a large file on a slow line."""
 SUM: Final = len(SECONDS) + 1

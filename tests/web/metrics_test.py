@@ -7,13 +7,15 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
 
 from proxy import __version__
-from proxy.core.metrics import LAYOUT, Route
+from proxy.compose import make_board
+from proxy.core.metrics import LAYOUT, UPLOADS, Route
 from proxy.services import cache_gauge
 from proxy.services.cache_gauge import CacheGauge
 from proxy.web.app import build_app
@@ -22,14 +24,15 @@ from tests.builders import build_wheel
 from tests.fake_index import Gate, HtmlError, Status, WrongBytes
 from tests.web.packages_api import CONFIG, OWNER, TOOLS, files_of, packages_of, publish_into
 from tests.web.scraping import Watch, read, requests, scrape, series, until
-from tests.web.server import JSON, forwards_to, kept_by
+from tests.web.server import JSON, Server, forwards_to, kept_by
 from tests.web.uploads import publish, upload
 
 if TYPE_CHECKING:
     from tests.fake_index import FakeIndex, Fault
     from tests.web.scraping import Told
-    from tests.web.server import MakeServer, Server
+    from tests.web.server import MakeServer
 
+MANUAL = Path(__file__).parents[2] / "docs" / "metrics.md"
 IDENTICAL = '[groups."default"]\nid = 1\n[projects."default/packages"]\nid = 1\nduplicates = "identical"\n'
 PAGE = "/simple/demo-pkg/"
 WHEEL = build_wheel("demo-pkg", "1.0", size_padding=100_000)
@@ -291,6 +294,17 @@ async def test_evictions_are_counted_with_their_bytes(make_server: MakeServer, i
     await until(server, agree)
 
 
+async def test_the_figures_of_all_workers_add_up(make_server: MakeServer) -> None:
+    alone = await make_server()
+    await alone.close()
+    board = make_board(processes=2)
+    board.meters(1).add(UPLOADS.cell(), 3)
+    async with Server(alone.config, board.meters(0)) as server:
+        await publish(server, OWN)
+        told = await scrape(server)
+    assert (told[series("uploads_total")], told[series("workers")]) == (4, 2)
+
+
 async def test_the_room_that_the_cache_takes_is_told(
     server: Server, index: FakeIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -308,6 +322,14 @@ async def test_what_cannot_be_measured_is_left_out(server: Server, monkeypatch: 
 
     monkeypatch.setattr(CacheGauge, "read", fail)
     assert not {name for name, _ in await scrape(server)} & {series("cache_files_bytes")[0]}
+
+
+async def test_the_manual_has_every_name_and_no_other(server: Server) -> None:
+    text = (await server.get("/-/metrics")).body.decode()
+    told = set(re.findall(r"^# TYPE pypi_sidecar_(\w+)", text, re.MULTILINE))
+    named = set(re.findall(r"`(\w+)`", MANUAL.read_text()))
+    assert told - named == set()
+    assert {name for name in named if name.endswith(("_total", "_seconds", "_bytes"))} - told == set()
 
 
 def test_who_is_never_asked_does_without_what_writes_the_answer() -> None:
