@@ -20,14 +20,18 @@ from proxy.disk import give_up_reserve, hold_data_dir, lay_in_reserve, make_data
 from proxy.disk.backups import building, read_marker
 from proxy.disk.restoring import restoring
 from proxy.services.backup import Copier
+from proxy.services.cache_gauge import CacheGauge
 from proxy.services.cache_uses import CacheUses
 from proxy.services.download_times import DownloadTimes
 from proxy.services.downloads import Downloads
+from proxy.services.events import Events
 from proxy.services.files import Files
 from proxy.services.guesses import Guesses
 from proxy.services.janitor import Janitor
 from proxy.services.listings import Listings
 from proxy.services.local_memory import LocalMemory
+from proxy.services.metered_upstream import MeteredUpstream
+from proxy.services.meters import Board
 from proxy.services.packages import Packages
 from proxy.services.pages import Pages
 from proxy.services.publish import Publisher
@@ -51,6 +55,7 @@ if TYPE_CHECKING:
     from proxy.disk import DiskBlobStore
     from proxy.ports import MetadataStore
     from proxy.services.listings import UpstreamFile
+    from proxy.services.meters import Meters
     from proxy.sqlite.store import SqliteStore
 
 logger = logging.getLogger(__name__)
@@ -66,7 +71,11 @@ class SystemClock:
 class Server:
     """What runs. What holds state lives as long as it; what only follows the config is made anew by a reload."""
 
-    def __init__(self, stack: AsyncExitStack, store: SqliteStore, blobs: DiskBlobStore, config: Config) -> None:
+    def __init__(
+        self, stack: AsyncExitStack, store: SqliteStore, blobs: DiskBlobStore, config: Config, meters: Meters
+    ) -> None:
+        self._meters = meters
+        self._events = Events(meters)
         self._stack = stack
         self._store = store
         self._blobs = blobs
@@ -75,14 +84,26 @@ class Server:
         self._local = LocalMemory(store)
         self._tokens = StoredTokens(store)
         self._guesses = Guesses()
-        self._upstreams: dict[str, HttpUpstream] = {}
-        self._pages = UpstreamPages(self._upstreams, store, config.cache.rules, self._clock)
+        self._clients: dict[str, HttpUpstream] = {}
+        self._upstreams: dict[str, MeteredUpstream] = {}
+        self._pages = UpstreamPages(
+            self._upstreams, store, config.cache.rules, self._clock, on_joined=self._events.page_joined
+        )
         self._wheel_metadata = WheelMetadata(self._upstreams, self._pages, blobs, store, self._clock)
-        self._downloads = Downloads(self._upstreams, blobs, store, self._clock, on_cached=self._take_note)
+        self._downloads = Downloads(
+            self._upstreams,
+            blobs,
+            store,
+            self._clock,
+            on_cached=self._take_note,
+            on_failed=self._events.not_cached,
+            on_joined=self._events.file_joined,
+        )
         self._download_times = DownloadTimes(store, self._clock)
         self._cache_uses = CacheUses(store, self._clock)
+        self._cache_gauge = CacheGauge(store)
         self._readiness = Readiness({"database": store, "blobs": blobs})
-        self._janitor = Janitor(blobs, store, self._cache_uses, self._clock, config.cache.max_size)
+        self._janitor = Janitor(blobs, store, self._cache_uses, self._clock, config.cache.max_size, self._events.freed)
         self.app = build_app()
 
     async def configure(self, config: Config) -> None:
@@ -94,7 +115,7 @@ class Server:
         await self._know_tokens(config)
         for upstream in config.registry.upstreams.values():
             await self._connect(upstream)
-        for client in self._upstreams.values():
+        for client in self._clients.values():
             client.offline = config.cache.offline
         self._pages.configure(config.cache.rules)
         self._janitor.configure(config.cache.max_size)
@@ -107,6 +128,7 @@ class Server:
     async def close(self) -> None:
         """End what runs; the adapters are closed after it."""
         await self._readiness.close()
+        await self._cache_gauge.close()
         await self._janitor.close()
         await self._downloads.close()
         await self._download_times.close()
@@ -116,6 +138,7 @@ class Server:
 
     def _take_note(self, file: UpstreamFile) -> None:
         """A file came into the cache. (Its core metadata will be measured with the rest, being small.)"""
+        self._events.cached()
         self._janitor.note_cached(file.file.size)
         self._wheel_metadata.keep_aside(file)
 
@@ -127,9 +150,10 @@ class Server:
 
     async def _connect(self, upstream: Upstream) -> None:
         """A changed upstream gets a client of its own; the old one serves its last requests until the server stops."""
-        client = self._upstreams.get(upstream.name)
+        client = self._clients.get(upstream.name)
         if client is None or client.settings != upstream:
-            self._upstreams[upstream.name] = await self._stack.enter_async_context(HttpUpstream(upstream))
+            client = self._clients[upstream.name] = await self._stack.enter_async_context(HttpUpstream(upstream))
+            self._upstreams[upstream.name] = MeteredUpstream(client, self._meters)
 
     def _build_site(self, config: Config) -> Site:
         registry, clock = config.registry, self._clock
@@ -148,26 +172,36 @@ class Server:
             files=Files(
                 listings, self._downloads, self._wheel_metadata, self._blobs, self._store, self._upstreams, clock
             ),
-            publisher=Publisher(registry, self._store, self._blobs, clock, config.server.max_upload_size),
-            packages=Packages(registry, self._store),
+            publisher=Publisher(
+                registry, self._store, self._blobs, clock, config.server.max_upload_size, self._events.published
+            ),
+            packages=Packages(registry, self._store, self._events.deleted),
             download_times=self._download_times,
             cache_uses=self._cache_uses,
             readiness=self._readiness,
+            meters=self._meters,
+            cache_gauge=self._cache_gauge,
         )
 
 
+def make_board(processes: int = 1) -> Board:
+    """What the processes of a server count on, made before the first of them is forked."""
+    return Board(SystemClock().now().timestamp(), processes)
+
+
 @asynccontextmanager
-async def compose(config: Config) -> AsyncIterator[Server]:
+async def compose(config: Config, meters: Meters | None = None) -> AsyncIterator[Server]:
     """The server over the config's data directory; raises StorageTrouble where that cannot be had.
 
-    Raises InvalidConfig as `Server.configure` does.
+    Raises InvalidConfig as `Server.configure` does. `meters` are those of this process, where it shares a board with
+    others (`make_board`); without them it counts for itself.
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(hold_data_dir(config.server.data_dir))
         store = await stack.enter_async_context(_open_rows(config.server.data_dir))
         blobs = await stack.enter_async_context(open_blob_store(config.server.data_dir))
         await blobs.sweep(datetime.now(UTC))  # the directory is ours: a part that nobody has open is a leftover
-        server = Server(stack, store, blobs, config)
+        server = Server(stack, store, blobs, config, meters or make_board().meters())
         await server.configure(config)
         stack.push_async_callback(server.close)
         server.start()

@@ -352,11 +352,15 @@ class MetadataStore(PageStore, CoreMetadataStore, LocalStore, ReleaseStore, Cach
 
 
 class FetchedPage(NamedTuple):
-    """A page that the upstream sent whole, parsed and checked; `serial` counts the changes of its index, if told."""
+    """A page that the upstream sent whole, parsed and checked; `serial` counts the changes of its index, if told.
+
+    `size` is that of its text, in bytes.
+    """
 
     detail: ProjectDetail
     validators: Validators
     serial: int | None = None
+    size: int = 0
 
 
 class NotModified(NamedTuple):

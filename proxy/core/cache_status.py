@@ -53,5 +53,14 @@ def stale(beyond: timedelta, why: str) -> CacheStatus:
     return CacheStatus(Source.STALE, f"hit; ttl=-{_seconds(beyond)}; detail={why}")
 
 
+def source_of(header: str) -> Source:
+    """The source that a header of ours tells of."""
+    if "detail=local" in header:
+        return Source.LOCAL
+    if "fwd=" in header:
+        return Source.REVALIDATED if "fwd=stale" in header else Source.MISS
+    return Source.STALE if "ttl=-" in header else Source.HIT
+
+
 def _seconds(duration: timedelta) -> int:
     return max(0, int(duration.total_seconds()))

@@ -23,7 +23,8 @@ SidecarError                 code "internal"
 │   │   └── LacksScope       the token has not the scope
 │   └── NotFound             absent, or not to be known
 ├── UpstreamTrouble          an upstream cannot answer now (the name may exist)
-│   └── UpstreamBroken       it answered, but not with what it promised
+│   ├── UpstreamBroken       it answered, but not with what it promised
+│   └── Offline              it is not asked: the instance opens no connection
 ├── StorageTrouble           the data directory cannot be read or written
 │   ├── NotStored            an upload cannot be kept, whatever the reason
 │   └── StorageFull          no space (or no inode) left
@@ -162,6 +163,10 @@ class UpstreamTrouble(SidecarError):
 
 class UpstreamBroken(UpstreamTrouble):
     code = "upstream-broken"
+
+
+class Offline(UpstreamTrouble):
+    code = "offline"
 
 
 class StorageTrouble(SidecarError):

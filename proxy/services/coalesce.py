@@ -16,8 +16,11 @@ V = TypeVar("V")
 
 
 class Coalescer(Generic[K, V]):
-    def __init__(self) -> None:
+    """`on_joined` is told of each caller who found a flight under way."""
+
+    def __init__(self, on_joined: Callable[[], None] = lambda: None) -> None:
         self._flights: dict[K, asyncio.Task[V]] = {}
+        self._on_joined = on_joined
 
     async def run(self, key: K, work: Callable[[], Coroutine[None, None, V]]) -> V:
         """The result of the flight for `key`, started with `work` where there is none."""
@@ -25,10 +28,11 @@ class Coalescer(Generic[K, V]):
 
     def start(self, key: K, work: Callable[[], Coroutine[None, None, V]]) -> asyncio.Task[V]:
         """The flight for `key`, without waiting for it."""
-        flight = self._flights.get(key)
-        if flight is None:
-            flight = self._flights[key] = asyncio.create_task(work())
-            flight.add_done_callback(lambda task: self._land(key, task))
+        if (flight := self._flights.get(key)) is not None:
+            self._on_joined()
+            return flight
+        flight = self._flights[key] = asyncio.create_task(work())
+        flight.add_done_callback(lambda task: self._land(key, task))
         return flight
 
     @property

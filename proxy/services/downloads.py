@@ -166,7 +166,10 @@ class Download:
 
 
 class Downloads:
-    """`on_cached` is told of each file that came in whole."""
+    """`on_cached` is told of each file that came in whole, `on_failed` of what kept one from it.
+
+    `on_joined` is told of each caller who found its download under way.
+    """
 
     def __init__(
         self,
@@ -175,14 +178,18 @@ class Downloads:
         store: CacheStore,
         clock: Clock,
         on_cached: Callable[[UpstreamFile], None],
+        on_failed: Callable[[SidecarError], None] = lambda _: None,
+        on_joined: Callable[[], None] = lambda: None,
     ) -> None:
         self._upstreams = upstreams
         self._blobs = blobs
         self._store = store
         self._clock = clock
         self._on_cached = on_cached
+        self._on_failed = on_failed
+        self._on_joined = on_joined
         self._running: dict[Sha256, Download] = {}
-        self._starting: Coalescer[Sha256, Download | Blob] = Coalescer()
+        self._starting: Coalescer[Sha256, Download | Blob] = Coalescer(on_joined)
         self._tasks: dict[asyncio.Task[None], Download] = {}
 
     def find(self, sha256: Sha256) -> Download | None:
@@ -222,6 +229,7 @@ class Downloads:
             opened = await self._starting.run(sha256, lambda: self._begin(file, anew=anew))
             if not (anew and isinstance(opened, Blob)):  # else the look of a caller was joined that trusts the blob
                 return opened
+        self._on_joined()
         return running
 
     async def _begin(self, file: UpstreamFile, *, anew: bool) -> Download | Blob:
@@ -253,6 +261,7 @@ class Downloads:
         except SidecarError as error:
             logger.warning("%s was not cached: %s", download.file.file.filename, error)
             failure = error
+            self._on_failed(error)
         finally:
             del self._running[download.file.file.sha256]  # whatever happened, the next caller starts anew
             download.end(failure)

@@ -18,7 +18,7 @@ from proxy.core.errors import StorageFull, StorageTrouble
 from proxy.ports import PREFIXES, CachedBlob
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
     from datetime import datetime
 
     from proxy.core.digests import Sha256
@@ -62,14 +62,26 @@ class Freed:
 
 
 class Janitor:
-    """`max_size` is in bytes, for cached files and pages together; pages alone get at most half of it."""
+    """`max_size` is in bytes, for cached files and pages together; pages alone get at most half of it.
 
-    def __init__(self, blobs: BlobStore, store: CacheStore, uses: CacheUses, clock: Clock, max_size: int) -> None:
+    `on_freed` is told what went as it goes, also where trouble comes after it.
+    """
+
+    def __init__(
+        self,
+        blobs: BlobStore,
+        store: CacheStore,
+        uses: CacheUses,
+        clock: Clock,
+        max_size: int,
+        on_freed: Callable[[Freed], None] = lambda _: None,
+    ) -> None:
         self._blobs = blobs
         self._store = store
         self._uses = uses
         self._clock = clock
         self._max_size = max_size
+        self._on_freed = on_freed
         self._room: int | None = None  # bytes that may still come; None: not measured
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -117,7 +129,7 @@ class Janitor:
         """Remove leftovers of at least these ages, and forget cached files that are gone."""
         now = self._clock.now()
         await self._uses.flush()
-        freed = Freed(part_bytes=await self._blobs.sweep(now - part_age))
+        freed = self._told(Freed(part_bytes=await self._blobs.sweep(now - part_age)))
         held = await self._blobs.list_held()
         for prefix in PREFIXES:
             freed += await self._sweep_prefix(prefix, None if prefix in held else now - blob_age)
@@ -152,7 +164,7 @@ class Janitor:
 
     async def _evict_pages(self) -> Freed:
         try:
-            return Freed(page_bytes=await self._store.delete_oldest_pages(self._max_size // 2))
+            return self._told(Freed(page_bytes=await self._store.delete_oldest_pages(self._max_size // 2)))
         except StorageFull as error:  # rows are deleted by writing; the files that go next make room for that
             logger.warning("cached pages cannot be deleted yet: %s", error)
             return Freed()
@@ -178,6 +190,7 @@ class Janitor:
                 continue
             gone.append(blob)
         made = sum(each.size for each in gone)
+        self._on_freed(freed)
         await self._store.forget_cached([each.sha256 for each in gone])
         self._room = None if self._room is None else self._room + made
         return freed, made
@@ -193,7 +206,11 @@ class Janitor:
                 continue
             if await self._blobs.delete(blob.sha256, older_than=before):
                 freed += Freed(leftover_files=1, leftover_bytes=blob.size)
-        return freed + await self._forget(cached - {blob.sha256 for blob in here})
+        return self._told(freed) + await self._forget(cached - {blob.sha256 for blob in here})
+
+    def _told(self, freed: Freed) -> Freed:
+        self._on_freed(freed)
+        return freed
 
     async def _forget(self, gone: Collection[Sha256]) -> Freed:
         if not gone:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from proxy.core.access import Action, Anonymous, Kind, Verdict, may, protects
 from proxy.core.errors import Forbidden, LacksScope, NotFound, Unauthorized
+from proxy.core.metrics import Deleted
 from proxy.core.policy import PACKAGE_NOT_FOUND, readable_projects
 from proxy.core.registry import Group
 from proxy.core.releases import PackageType
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from proxy.core.access import Principal
     from proxy.core.local import LocalFile, Release, ReleaseVersion
@@ -48,12 +49,15 @@ class Packages:
     """Every method raises Refused as the caller's access says; NotFound where there is no such package or file.
 
     A deleted file's blob stays, so that nobody who is reading it is cut off and the same bytes may be published again
-    meanwhile; what no row names is swept later.
+    meanwhile; what no row names is swept later. `on_deleted` is told of each deletion.
     """
 
-    def __init__(self, registry: Registry, store: ReleaseStore) -> None:
+    def __init__(
+        self, registry: Registry, store: ReleaseStore, on_deleted: Callable[[Deleted], None] = lambda _: None
+    ) -> None:
         self._registry = registry
         self._store = store
+        self._on_deleted = on_deleted
 
     async def list(
         self, caller: Principal, scope: Scope, query: ReleaseQuery, page: Page, *, subgroups: bool = True
@@ -87,6 +91,7 @@ class Packages:
         release = await self._get_deletable(caller, project, package)
         if not await self._store.delete_release(release.id, root=self._registry.root_of(project).id):
             raise NotFound(PACKAGE_NOT_FOUND)
+        self._on_deleted(Deleted.PACKAGE)
 
     async def delete_file(self, caller: Principal, project: Project, package: int, file: int) -> None:
         """Delete one file; the last one takes its release along."""
@@ -95,6 +100,7 @@ class Packages:
         wanted = [each.id for each in files if each.id == file]
         if not await self._store.delete_files(wanted, root=self._registry.root_of(project).id):
             raise NotFound(FILE_NOT_FOUND)
+        self._on_deleted(Deleted.FILE)
 
     def _projects(self, caller: Principal, scope: Scope, *, subgroups: bool) -> Sequence[Project]:
         """Ordered by path."""

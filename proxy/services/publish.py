@@ -17,7 +17,7 @@ from proxy.core.registry import Duplicates
 from proxy.core.upload import check_form, validate
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from proxy.core.access import Principal
     from proxy.core.local import LocalFile, NewFile
@@ -45,14 +45,23 @@ class Upload(NamedTuple):
 
 
 class Publisher:
+    """`on_published` is told of each file that was not there before."""
+
     def __init__(
-        self, registry: Registry, store: LocalStore, blobs: BlobStore, clock: Clock, max_upload_size: int
+        self,
+        registry: Registry,
+        store: LocalStore,
+        blobs: BlobStore,
+        clock: Clock,
+        max_upload_size: int,
+        on_published: Callable[[LocalFile], None] = lambda _: None,
     ) -> None:
         self._registry = registry
         self._store = store
         self._blobs = blobs
         self._clock = clock
         self._max_upload_size = max_upload_size
+        self._on_published = on_published
 
     def authorize(self, caller: Principal, project: Project) -> None:
         """Raises Refused unless the caller may publish into the project."""
@@ -147,7 +156,9 @@ class Publisher:
 
     async def _add(self, new: NewFile, project: Project) -> LocalFile:
         root = self._registry.root_of(project)
-        return await self._store.publish(new, root=root.id, now=self._clock.now())
+        published = await self._store.publish(new, root=root.id, now=self._clock.now())
+        self._on_published(published)
+        return published
 
 
 def _check_same(upload: Upload, taken: LocalFile) -> None:

@@ -34,7 +34,7 @@ from proxy.services.coalesce import Coalescer
 from proxy.services.upstream_trouble import PATIENCE, Troubles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
     from proxy.core.cache_status import CacheStatus
@@ -59,6 +59,8 @@ class Unfetched(Exception):
 
 
 class UpstreamPages:
+    """`on_joined` is told of each caller who wants a page that is being fetched for another."""
+
     def __init__(
         self,
         upstreams: Mapping[str, Upstream],
@@ -66,6 +68,7 @@ class UpstreamPages:
         rules: CacheRules,
         clock: Clock,
         patience: Patience = PATIENCE,
+        on_joined: Callable[[], None] = lambda: None,
     ) -> None:
         self._upstreams = upstreams
         self._cached = CachedPages(store)
@@ -73,7 +76,7 @@ class UpstreamPages:
         self._clock = clock
         self._patience = patience
         self._troubles = Troubles()
-        self._flights: Coalescer[PageKey, Seen] = Coalescer()
+        self._flights: Coalescer[PageKey, Seen] = Coalescer(on_joined)
         self._heads: Coalescer[PageKey, bool | None] = Coalescer()
 
     async def get(self, upstream: str, name: ProjectName) -> Seen:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from yarl import URL
 
-from proxy.core.errors import UpstreamBroken, UpstreamTrouble
+from proxy.core.errors import Offline, UpstreamBroken, UpstreamTrouble
 from proxy.ports import Absent, Body, NotModified, PageAnswer
 from proxy.upstream.answers import (
     NO_HEAD,
@@ -206,11 +206,12 @@ class HttpUpstream:
                 return NotModified()
             check_page_status(response, self.name, name, 200)
             body = await self._wire.read(response, MAX_PAGE, f"a page of {name}")
-            return await parse_page(response, body, name, self._wire.reach)
+            page = await parse_page(response, body, name, self._wire.reach)
+            return page._replace(size=len(body))
 
     def _check_online(self) -> None:
         if self.offline:
-            raise UpstreamTrouble("this instance is offline and has not seen it")
+            raise Offline("this instance is offline and has not seen it")
 
 
 def _conditional(validators: Validators | None) -> dict[str, str]:

@@ -21,8 +21,10 @@ from aiohttp import web
 from aiohttp.http import HttpVersion10
 from aiohttp.http_exceptions import BadStatusLine
 
+from proxy.core.metrics import CONNECTIONS, REFUSED
 from proxy.web.refusals import last_response, new_id, refusal
 from proxy.web.sendfile import STALL
+from proxy.web.site import CURRENT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from aiohttp import StreamReader
     from aiohttp.abc import AbstractStreamWriter
     from aiohttp.http import RawRequestMessage
+
+    from proxy.services.meters import Meters
 
     Handle: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
     MakeRequest: TypeAlias = Callable[
@@ -172,6 +176,7 @@ class Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("an answer was begun and cannot be taken back")
         self._phase, request_id = Phase.REFUSED, new_id()
+        self._all.note_refused()
         logger.log(
             logging.ERROR if status >= 500 else logging.INFO,
             "request %s from %s: %d %s",
@@ -222,6 +227,7 @@ class Connection(web.RequestHandler):
     def _refuse(self, status: HTTPStatus, why: str) -> None:
         """Answer by hand and leave: no request was heard that aiohttp could answer."""
         self._phase = Phase.REFUSED
+        self._all.note_refused()
         if not self._all.may_refuse(self):
             self._wire.abort()
             return
@@ -239,11 +245,12 @@ class Connection(web.RequestHandler):
 class Connections(web.Server):
     """All connections of one listener; a `web.Server` that makes `Connection`s."""
 
-    def __init__(self, handle: Handle, make_request: MakeRequest, limits: Limits) -> None:
+    def __init__(self, handle: Handle, make_request: MakeRequest, limits: Limits, meters: Meters) -> None:
         super().__init__(self._hear, request_factory=self._begin)
         self._handle = handle
         self._make_request_of_app = make_request
         self._limits = limits
+        self._meters = meters
         self._open: set[Connection] = set()
         self._waiting: dict[Connection, float] = {}  # since when, the longest first
         self._refused: set[Connection] = set()
@@ -258,11 +265,13 @@ class Connections(web.Server):
         if len(self._open) >= self._limits.connections and not self._make_room():
             return False
         self._open.add(connection)
+        self._meters.set(CONNECTIONS.cell(), len(self._open))
         self.note_waiting(connection)
         return True
 
     def let_go(self, connection: Connection) -> None:
         self._open.discard(connection)
+        self._meters.set(CONNECTIONS.cell(), len(self._open))
         self._refused.discard(connection)
         self._waiting.pop(connection, None)
 
@@ -273,6 +282,9 @@ class Connections(web.Server):
 
     def note_busy(self, connection: Connection) -> None:
         self._waiting.pop(connection, None)
+
+    def note_refused(self) -> None:
+        self._meters.add(REFUSED.cell())
 
     def may_refuse(self, connection: Connection) -> bool:
         """Whether it can be told why; so many linger, and no more."""
@@ -326,4 +338,4 @@ class Runner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         plain = await super()._make_server()
-        return Connections(plain.request_handler, plain.request_factory, self._limits)
+        return Connections(plain.request_handler, plain.request_factory, self._limits, self._app[CURRENT].site.meters)

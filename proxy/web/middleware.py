@@ -1,4 +1,4 @@
-"""What holds for every answer: a request id, an access log line, errors as answers."""
+"""What holds for every answer: a request id, being counted, an access log line, errors as answers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from aiohttp import web
 
 from proxy.core.errors import SidecarError
 from proxy.web import errors
+from proxy.web.counting import count_answer
 from proxy.web.expect import check_expectation
 from proxy.web.identity import know_caller
 from proxy.web.refusals import new_id
@@ -37,6 +38,8 @@ async def log_access(request: web.Request, handler: Handler) -> web.StreamRespon
     request[SITE] = request.app[CURRENT].site
     started = time.perf_counter()
     response = await handler(request)
+    seconds = time.perf_counter() - started
+    count_answer(request, response, seconds)
     if request[SITE].access_log:
         access_logger.info(
             "%s %s %s %s %.1fms %s [%s]",
@@ -44,7 +47,7 @@ async def log_access(request: web.Request, handler: Handler) -> web.StreamRespon
             request.method,
             request.rel_url.raw_path,
             f"{response.status}, broken off" if BROKEN_OFF in request else response.status,
-            (time.perf_counter() - started) * 1000,
+            seconds * 1000,
             request[REQUEST_ID],
             response.headers.get("Cache-Status", "-"),
         )

@@ -1,4 +1,4 @@
-"""For operators and orchestrators: alive, and ready."""
+"""For operators and orchestrators: alive, ready, and what was counted."""
 
 from __future__ import annotations
 
@@ -19,3 +19,12 @@ async def ready(request: web.Request) -> web.StreamResponse:
     failed = await request[SITE].readiness.find_failures()
     status = {"status": "failed" if failed else "ok", **failed}
     return web.json_response(status, status=503 if failed else 200, headers=_HEADERS)
+
+
+async def metrics(request: web.Request) -> web.StreamResponse:
+    """`/-/metrics`: the figures of all processes of this server."""
+    from proxy.web.metrics import CONTENT_TYPE, as_text  # noqa: PLC0415 - its docstring says why
+
+    site = request[SITE]
+    text = as_text(site.meters.board, await site.cache_gauge.read())
+    return web.Response(body=text, headers={**_HEADERS, "Content-Type": CONTENT_TYPE})

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from proxy.core.addresses import Network
     from proxy.core.policy import Scope
     from proxy.core.registry import Project, Registry
+    from proxy.services.cache_gauge import CacheGauge
     from proxy.services.cache_uses import CacheUses
     from proxy.services.download_times import DownloadTimes
     from proxy.services.files import Files
     from proxy.services.guesses import Guesses
+    from proxy.services.meters import Meters
     from proxy.services.packages import Packages
     from proxy.services.pages import Pages
     from proxy.services.publish import Publisher
@@ -60,6 +62,8 @@ class Site:
     download_times: DownloadTimes
     cache_uses: CacheUses
     readiness: Readiness
+    meters: Meters
+    cache_gauge: CacheGauge
 
     @property
     def short_scope(self) -> Scope | None:

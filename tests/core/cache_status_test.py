@@ -35,6 +35,7 @@ SECOND = timedelta(seconds=1)
 )
 def test_each_source_has_its_words(status: CacheStatus, source: Source, header: str) -> None:
     assert (status.source, status.header) == (source, header)
+    assert cache_status.source_of(header) is source
 
 
 def test_a_clock_that_went_back_makes_no_double_minus() -> None:

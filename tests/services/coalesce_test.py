@@ -55,6 +55,18 @@ async def test_a_hundred_callers_share_one_task(flights: Coalescer[str, int], wo
     assert work.begun == 1
 
 
+async def test_those_who_join_are_told_of_and_who_begins_is_not(work: Work) -> None:
+    joined: list[str] = []
+    flights: Coalescer[str, int] = Coalescer(lambda: joined.append("joined"))
+    callers = [asyncio.create_task(flights.run("a", work)) for _ in range(3)]
+    await work.gate.waiting()
+    assert joined == ["joined"] * 2
+    work.gate.open()
+    await asyncio.gather(*callers)
+    await flights.run("a", work)
+    assert len(joined) == 2
+
+
 async def test_keys_fly_apart(flights: Coalescer[str, int], work: Work) -> None:
     other = Work()
     callers = [asyncio.create_task(flights.run("a", work)), asyncio.create_task(flights.run("b", other))]

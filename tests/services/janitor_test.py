@@ -67,11 +67,16 @@ class Place:
         self.store = WatchedStore()
         self.blobs = blobs
         self.uses = CacheUses(self.store, self.clock, write_every=3600)
+        self.told: list[Freed] = []
         self.janitor = self.another()
 
     def another(self, max_size: int = 10 * SIZE) -> Janitor:
         """A janitor that has just started."""
-        return Janitor(self.blobs, self.store, self.uses, self.clock, max_size)
+        return Janitor(self.blobs, self.store, self.uses, self.clock, max_size, self.told.append)
+
+    @property
+    def told_in_all(self) -> Freed:
+        return sum(self.told, Freed())
 
     async def keep(self, data: bytes) -> Blob:
         part = await self.blobs.writer()
@@ -322,6 +327,34 @@ class TestSweep:
         assert await place.janitor.sweep() == Freed()
         place.clock.advance(minutes=61)
         assert await place.janitor.sweep() == Freed(part_bytes=SIZE)
+
+
+class TestTelling:
+    async def test_what_is_evicted_is_told_batch_by_batch(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(janitor_module, "BATCH", 2)
+        for number in range(15):
+            await place.cache(number)
+        assert await place.janitor.evict() == place.told_in_all == Freed(evicted_files=5, evicted_bytes=5 * SIZE)
+
+    async def test_what_went_is_told_also_where_its_rows_stay(
+        self, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def full(_: Collection[Sha256]) -> None:
+            raise StorageFull("no space left")
+
+        for number in range(12):
+            await place.cache(number)
+        monkeypatch.setattr(place.store, "forget_cached", full)
+        with pytest.raises(StorageFull):
+            await place.janitor.evict()
+        assert place.told_in_all == Freed(evicted_files=2, evicted_bytes=2 * SIZE)
+
+    async def test_what_is_swept_is_told(self, place: Place, data_dir: Path) -> None:
+        await place.keep(b"o" * SIZE)
+        (data_dir / "parts" / "left").write_bytes(b"x" * SIZE)
+        place.clock.advance(minutes=1)
+        swept = await place.janitor.sweep()
+        assert swept == place.told_in_all == Freed(leftover_files=1, leftover_bytes=SIZE, part_bytes=SIZE)
 
 
 class TestTask:

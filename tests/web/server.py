@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from multidict import CIMultiDictProxy
 
     from proxy.config import Config
+    from proxy.services.meters import Meters
     from tests.fake_index import Controls
 
     Data: TypeAlias = AsyncIterator[bytes] | BytesIO | bytes | None
@@ -138,16 +139,17 @@ class Part(NamedTuple):
 
 
 class Server:
-    """A running server; close it to start another one over the same data directory."""
+    """A running server; close it to start another one over the same data directory. `meters` go to `compose`."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, meters: Meters | None = None) -> None:
+        self._meters = meters
         self.data_dir = config.server.data_dir
         self.config = config
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            composed = await stack.enter_async_context(compose(self.config))
+            composed = await stack.enter_async_context(compose(self.config, self._meters))
             self._server = self._listener(composed.app)
             stack.push_async_callback(self._server.close)
             await self._server.start_server(access_log=None, shutdown_timeout=0.1)
