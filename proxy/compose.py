@@ -26,6 +26,7 @@ from proxy.services.download_times import DownloadTimes
 from proxy.services.downloads import Downloads
 from proxy.services.events import Events
 from proxy.services.files import Files
+from proxy.services.grounds import Recall
 from proxy.services.guesses import Guesses
 from proxy.services.janitor import Janitor
 from proxy.services.listings import Listings
@@ -89,6 +90,7 @@ class Server:
         self._pages = UpstreamPages(
             self._upstreams, store, config.cache.rules, self._clock, on_joined=self._events.page_joined
         )
+        self._recall = Recall(self._local, self._pages, self._clock)
         self._wheel_metadata = WheelMetadata(self._upstreams, self._pages, blobs, store, self._clock)
         self._downloads = Downloads(
             self._upstreams,
@@ -172,6 +174,7 @@ class Server:
             files=Files(
                 listings, self._downloads, self._wheel_metadata, self._blobs, self._store, self._upstreams, clock
             ),
+            recall=self._recall,
             publisher=Publisher(
                 registry, self._store, self._blobs, clock, config.server.max_upload_size, self._events.published
             ),

@@ -7,6 +7,7 @@ import logging
 import signal
 from typing import TYPE_CHECKING
 
+from proxy.cli.access_lines import write_access_lines
 from proxy.cli.logs import set_up_logging
 from proxy.config import describe, list_changes
 from proxy.core.errors import SidecarError
@@ -46,6 +47,7 @@ class Reloader:
     def _take(self, config: Config) -> None:
         changes = list_changes(describe(self._config), describe(config))
         set_up_logging(config.log)
+        write_access_lines(self._server.app, config.log.format)
         self._config = config
         logger.info("the config was read again: %s", "; ".join(changes) or "nothing changed")
 

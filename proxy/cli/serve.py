@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from aiohttp import web
 
+from proxy.cli.access_lines import write_access_lines
 from proxy.cli.descriptors import connections_within, raise_limit
 from proxy.cli.logs import set_up_logging
 from proxy.cli.options import config_option, data_dir_option, load, told_errors, told_faults
@@ -61,6 +62,7 @@ def _load(path: Path | None, options: Mapping[str, object]) -> Config:
 async def _serve(config: Config, load_again: Callable[[], Config]) -> None:
     stop = _stop_signal()
     async with compose(config) as server:
+        write_access_lines(server.app, config.log.format)
         reload_on_hangup(Reloader(server, config, load_again))
         runner = Runner(server.app, _limits(config), shutdown_timeout=GRACE)
         await runner.setup()

@@ -24,11 +24,15 @@ class CacheUses:
         self._batches: Batches[Sha256, Use] = Batches(store.record_uses, "when cached files were used", write_every)
         self._serving: Counter[Sha256] = Counter()
 
+    def note(self, blob: Blob) -> None:
+        """A blob is used now. One that is cached and whose row was lost is counted again."""
+        self._batches.note(blob.sha256, Use(blob.size, self._clock.now()))
+
     @contextmanager
     def serving(self, blob: Blob) -> Iterator[None]:
-        """A blob is used now, and sent for the block. One that is cached and whose row was lost is counted again."""
+        """A blob is used now, and sent for the block."""
         sha256 = blob.sha256
-        self._batches.note(sha256, Use(blob.size, self._clock.now()))
+        self.note(blob)
         self._serving[sha256] += 1
         try:
             yield

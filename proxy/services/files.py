@@ -107,26 +107,12 @@ class Files:
     async def find(self, caller: Principal, scope: Scope, sha256: Sha256, filename: Filename) -> Found:
         """The file that the caller's page lists under this digest and name; raises Refused, UpstreamTrouble."""
         listed = await self._find_listed(caller, scope, sha256, filename)
-        found = await self._locate(listed.file)
-        return found._replace(grounds=listed.grounds) if isinstance(found, Stored) else found
+        return _standing(await self._locate(listed.file), listed)
 
     async def find_metadata(self, caller: Principal, scope: Scope, sha256: Sha256, filename: Filename) -> Found:
         """The core metadata of a file (PEP 658), found as the file is."""
-        found = (await self._find_listed(caller, scope, sha256, filename)).file
-        if isinstance(found, LocalFile):
-            if found.core_metadata is None:
-                raise NotFound(FILE_NOT_FOUND)
-            return await self._local(found.core_metadata, size=None)
-        if (promised := promised_metadata(found.file)) is None:
-            return await self._read_metadata(found)
-        companion = replace(
-            found.file,
-            filename=f"{filename}.metadata",
-            url=f"{found.file.url}.metadata",
-            hashes={"sha256": promised},
-            size=None,
-        )
-        return await self._locate(UpstreamFile(found.upstream, found.project, companion))
+        listed = await self._find_listed(caller, scope, sha256, filename)
+        return _standing(await self._locate_metadata(listed.file), listed)
 
     async def find_anew(self, found: Stored) -> Found:
         """The same where its blob turned out to be unreadable: from the upstream; StorageTrouble where it has none."""
@@ -248,6 +234,22 @@ class Files:
             return Cold(found, size, anew=True)
         return Stored(blob, cache_status.HIT, source=found)
 
+    async def _locate_metadata(self, found: FoundFile) -> Found:
+        if isinstance(found, LocalFile):
+            if found.core_metadata is None:
+                raise NotFound(FILE_NOT_FOUND)
+            return await self._local(found.core_metadata, size=None)
+        if (promised := promised_metadata(found.file)) is None:
+            return await self._read_metadata(found)
+        companion = replace(
+            found.file,
+            filename=f"{found.file.filename}.metadata",
+            url=f"{found.file.url}.metadata",
+            hashes={"sha256": promised},
+            size=None,
+        )
+        return await self._locate(UpstreamFile(found.upstream, found.project, companion))
+
     async def _local(self, sha256: Sha256, size: int | None, release: int | None = None) -> Stored:
         """A published blob; raises StorageTrouble where it is missing, or has not the `size` that it was published in.
 
@@ -259,6 +261,11 @@ class Files:
         if size not in {None, blob.size}:
             raise StorageTrouble(UNREADABLE)
         return Stored(blob, cache_status.LOCAL, release)
+
+
+def _standing(found: Found, listed: ListedFile) -> Found:
+    """What is here stands on what the listing stood on."""
+    return found._replace(grounds=listed.grounds) if isinstance(found, Stored) else found
 
 
 def _as_found(metadata: Blob | bytes, wheel: UpstreamFile) -> Stored | Unkept:

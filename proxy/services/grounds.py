@@ -54,8 +54,8 @@ class Recall:
         if self._timer() - grounds.since >= MAX_AGE or self._rows.generation() != grounds.generation:
             return None
         now = self._clock.now()
-        if grounds.minute not in {None, policy_time(now)}:
+        if grounds.minute is not None and grounds.minute != policy_time(now):
             return None
-        if grounds.absent and not all(self._pages.is_absent(key, now) for key in grounds.absent):
+        if not all(self._pages.is_absent(key, now) for key in grounds.absent):
             return None
         return cache_status.LOCAL if grounds.page is None else self._pages.find_fresh(*grounds.page, now)

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from proxy.core.metrics import Route
 from proxy.web import files, ops, packages_api, scopes, simple, upload
+from proxy.web.access_log import ACCESS_LOG, AccessLog
 from proxy.web.counting import KINDS, count_as
 from proxy.web.expect import leave_to_handlers
 from proxy.web.middleware import MIDDLEWARES, add_request_id
@@ -31,6 +32,7 @@ def build_app() -> web.Application:
     leave_requests_out()
     app = web.Application(middlewares=MIDDLEWARES)
     app[CURRENT] = Current()
+    app[ACCESS_LOG] = AccessLog()
     app.on_response_prepare.append(add_request_id)
     app[KINDS] = {}
     for kind, route in _routes():

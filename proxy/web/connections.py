@@ -4,6 +4,8 @@ take what it gets. aiohttp speaks HTTP on them; here is what it leaves open.
     ASKING --whole head--> ANSWERED --answer sent--> QUIET --first byte--> ASKING
        any of them --no HTTP, too much, too many--> REFUSED
 
+A request that stands in the warm lane is answered where it comes in, without leaving QUIET (`proxy.web.warm`).
+
 Who connects while there is no room takes the place of the connection that has asked for nothing longest. It is turned
 away only where all the others are being answered, or came just now.
 """
@@ -25,6 +27,7 @@ from proxy.core.metrics import CONNECTIONS, REFUSED
 from proxy.web.refusals import last_response, new_id, refusal
 from proxy.web.sendfile import STALL
 from proxy.web.site import CURRENT
+from proxy.web.warm import WarmLane, is_whole_head
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -86,8 +89,10 @@ class Connection(web.RequestHandler):
         "_ended",
         "_gone",
         "_head",
+        "_heard",
         "_limits",
         "_phase",
+        "_remote",
         "_since",
         "_taken",
         "_taken_at",
@@ -112,10 +117,12 @@ class Connection(web.RequestHandler):
         self._writer: AbstractStreamWriter | None = None
         self._body: StreamReader | None = None
         self._ended = False
+        self._heard: bytes | None = None  # the head that is being answered, where it came by itself and in one piece
         self._gone: asyncio.Future[None] = loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._wire = cast("asyncio.Transport", transport)
+        self._remote = _address(transport)
         if self._all.let_in(self):
             super().connection_made(transport)
         else:
@@ -130,6 +137,10 @@ class Connection(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         if self._phase is Phase.REFUSED:
             return
+        if self._all.warm and self._is_idle():
+            if self._answer_warm(self._all.warm, data):
+                return
+            self._heard = data if is_whole_head(data) else None
         if data and self._phase is Phase.QUIET:
             self._enter(Phase.ASKING)
         if self._phase is Phase.ASKING:
@@ -156,7 +167,10 @@ class Connection(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
+        heard, self._heard = self._heard, None
         finished = await super().finish_response(request, resp, start_time)
+        if heard and self._all.warm and not finished[1]:
+            self._all.warm.learn(heard, request, resp)
         if self._phase is Phase.REFUSED:
             await self._see_off()
         else:  # the rest of a body that nobody reads is no head; aiohttp bounds it
@@ -188,12 +202,22 @@ class Connection(web.RequestHandler):
         )
         return last_response(HTTPStatus(status), request_id)
 
+    def pause_writing(self) -> None:
+        """More waits to be sent than is sent at once: the client is busy reading."""
+        super().pause_writing()
+        self._all.note_busy(self)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._phase is Phase.QUIET:
+            self._all.note_waiting(self)
+
     def look(self, now: float) -> None:
         """Close what has taken too long by now."""
         if self._phase is Phase.ASKING and now - self._since > self._limits.head:
             self.force_close()
         unsent = self._wire.get_write_buffer_size()
-        taken = self._writer.output_size - unsent if self._writer else 0
+        taken = (self._writer.output_size if self._writer else 0) - unsent
         if not unsent or taken >= self._taken + MIN_TAKEN:
             self._taken, self._taken_at = taken, now
         elif now - self._taken_at > self._limits.stall:
@@ -215,6 +239,28 @@ class Connection(web.RequestHandler):
     def _end(self) -> None:
         if self._task_handler is not None:
             self._task_handler.cancel()
+
+    def _is_idle(self) -> bool:
+        """Whether the next bytes begin a request, all before them is answered, and the client has taken it."""
+        return (
+            self._waiter is not None
+            and not self._waiter.done()
+            and not self._head
+            and not (self._messages or self._upgraded or self._close or self._force_close)
+            and not self._wire.get_write_buffer_size()
+        )
+
+    def _answer_warm(self, lane: WarmLane, data: bytes) -> bool:
+        answer = lane.answer(data, self._remote)
+        if answer is None:
+            return False
+        self._enter(Phase.QUIET)
+        self._all.note_waiting(self)
+        self._next_keepalive_close_time = self._since + self._keepalive_timeout
+        self._writer = self._body = None
+        self._wire.write(answer)
+        self._taken, self._taken_at = -self._wire.get_write_buffer_size(), self._since
+        return True
 
     def _rest(self) -> None:
         """The answer was sent and the request has come to its end."""
@@ -242,11 +288,23 @@ class Connection(web.RequestHandler):
             await asyncio.wait({self._gone}, timeout=self._limits.linger)
 
 
-class Connections(web.Server):
-    """All connections of one listener; a `web.Server` that makes `Connection`s."""
+def _address(transport: asyncio.BaseTransport) -> str:
+    """As `web.Request.remote` has it."""
+    peer = transport.get_extra_info("peername")
+    return str(peer[0] if isinstance(peer, (list, tuple)) else peer or "-")
 
-    def __init__(self, handle: Handle, make_request: MakeRequest, limits: Limits, meters: Meters) -> None:
+
+class Connections(web.Server):
+    """All connections of one listener; a `web.Server` that makes `Connection`s.
+
+    `warm` is the lane in front of the application, None where each request is to take the long way.
+    """
+
+    def __init__(
+        self, handle: Handle, make_request: MakeRequest, limits: Limits, meters: Meters, warm: WarmLane | None
+    ) -> None:
         super().__init__(self._hear, request_factory=self._begin)
+        self.warm = warm
         self._handle = handle
         self._make_request_of_app = make_request
         self._limits = limits
@@ -330,12 +388,14 @@ class Connections(web.Server):
 
 
 class Runner(web.AppRunner):
-    """Runs an application on bounded connections; `shutdown_timeout` is in seconds."""
+    """Runs an application on bounded connections; `shutdown_timeout` is in seconds. `warm`: with the warm lane."""
 
-    def __init__(self, app: web.Application, limits: Limits, *, shutdown_timeout: float) -> None:
+    def __init__(self, app: web.Application, limits: Limits, *, shutdown_timeout: float, warm: bool = True) -> None:
         super().__init__(app, handle_signals=False, access_log=None, shutdown_timeout=shutdown_timeout)
         self._limits = limits
+        self._warm = WarmLane(app) if warm else None
 
     async def _make_server(self) -> web.Server:
         plain = await super()._make_server()
-        return Connections(plain.request_handler, plain.request_factory, self._limits, self._app[CURRENT].site.meters)
+        meters = self._app[CURRENT].site.meters
+        return Connections(plain.request_handler, plain.request_factory, self._limits, meters, self._warm)

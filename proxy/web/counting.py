@@ -28,14 +28,18 @@ def count_as(app: web.Application, kind: Route, added: Iterable[web.AbstractRout
 def count_answer(request: web.Request, response: web.StreamResponse, seconds: float) -> None:
     """An answer was given, as far as its client let it be."""
     meters, told = request[SITE].meters, response.headers.get("Cache-Status")
-    kind = request.app[KINDS].get(request.match_info.route, Route.OTHER)
+    kind = kind_of(request)
     cells = meters.cells_of(kind, response.status, source_of(told) if told else None)
-    meters.answered(cells, seconds, _size(request, response))
+    meters.answered(cells, seconds, size_of(request, response))
     if BROKEN_OFF in request:
         meters.add(metrics.BROKEN_ANSWERS.cell(kind))
 
 
-def _size(request: web.Request, response: web.StreamResponse) -> int:
+def kind_of(request: web.Request) -> Route:
+    return request.app[KINDS].get(request.match_info.route, Route.OTHER)
+
+
+def size_of(request: web.Request, response: web.StreamResponse) -> int:
     """Bytes of the body; of one whose length was not told beforehand, a few more: those of its chunks' heads."""
     if request.method == "HEAD" or BROKEN_OFF in request:
         return 0

@@ -12,7 +12,7 @@ from proxy.core.addresses import client_address
 from proxy.core.credentials import identify
 from proxy.core.errors import Unauthorized
 from proxy.web.credentials import read_credentials
-from proxy.web.site import IDENTITY, SITE
+from proxy.web.site import BEARS_SECRET, IDENTITY, SITE
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
@@ -27,6 +27,8 @@ _READING = frozenset({"GET", "HEAD"})
 async def know_caller(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Notes the caller's identity with the request; raises TooManyGuesses."""
     credentials, tokens = read_credentials(request), request[SITE].tokens
+    if credentials.secrets:
+        request[BEARS_SECRET] = True
     if credentials.secrets or request.method not in _READING:
         await tokens.refresh()  # who reads without credentials may the same, whatever tokens there are
     identity = request[IDENTITY] = await _identify(credentials, tokens)

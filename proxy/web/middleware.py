@@ -10,6 +10,7 @@ from aiohttp import web
 
 from proxy.core.errors import SidecarError
 from proxy.web import errors
+from proxy.web.access_log import ACCESS_LOG, Answered
 from proxy.web.counting import count_answer
 from proxy.web.expect import check_expectation
 from proxy.web.identity import know_caller
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
 
 logger = logging.getLogger(__name__)
-access_logger = logging.getLogger("proxy.access")
 
 REQUEST_ID = web.RequestKey("request_id", str)
 
@@ -41,16 +41,7 @@ async def log_access(request: web.Request, handler: Handler) -> web.StreamRespon
     seconds = time.perf_counter() - started
     count_answer(request, response, seconds)
     if request[SITE].access_log:
-        access_logger.info(
-            "%s %s %s %s %.1fms %s [%s]",
-            request.remote or "-",
-            request.method,
-            request.rel_url.raw_path,
-            f"{response.status}, broken off" if BROKEN_OFF in request else response.status,
-            seconds * 1000,
-            request[REQUEST_ID],
-            response.headers.get("Cache-Status", "-"),
-        )
+        request.app[ACCESS_LOG].note(_answered(request, response, seconds))
     return response
 
 
@@ -76,6 +67,19 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
 
 MIDDLEWARES: tuple[Middleware, ...] = (log_access, answer_errors, check_expectation, know_caller)
 """The outermost first."""
+
+
+def _answered(request: web.Request, response: web.StreamResponse, seconds: float) -> Answered:
+    return Answered(
+        at=time.time(),
+        remote=request.remote or "-",
+        method=request.method,
+        path=request.rel_url.raw_path,
+        status=f"{response.status}, broken off" if BROKEN_OFF in request else str(response.status),
+        seconds=seconds,
+        request_id=request[REQUEST_ID],
+        cache_status=response.headers.get("Cache-Status", "-"),
+    )
 
 
 def _caused_by(error: SidecarError) -> str:

@@ -7,13 +7,16 @@ connection, since a client must not take it for the end.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
 from aiohttp import web
 
 from proxy.core import cache_status
+from proxy.core.digests import sha256_of
 from proxy.core.errors import SidecarError
 from proxy.core.ranges import parse_range
 from proxy.ports import Blob
@@ -23,6 +26,7 @@ from proxy.web.conditional import not_modified, range_applies
 from proxy.web.patience import first_byte_is_here
 from proxy.web.sendfile import send_file
 from proxy.web.site import BROKEN_OFF, SITE
+from proxy.web.warm import STANDING, Standing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -35,9 +39,12 @@ if TYPE_CHECKING:
     from proxy.core.ranges import ByteRange
     from proxy.services.downloads import Download
     from proxy.services.files import Found
+    from proxy.web.site import Site
 
 logger = logging.getLogger(__name__)
 
+MAX_SMALL = 64 * 1024
+"""Bytes of a file that is read and sent as a page is: what sendfile spares costs more than that."""
 _CACHE_FOR_EVER = "max-age=31536000, immutable"
 
 
@@ -59,15 +66,41 @@ async def _send_blob(request: web.Request, caller: Principal, found: Stored) -> 
     if not_modified(request, headers["ETag"]):
         return web.Response(status=304, headers=headers)
     try:
+        if found.blob.size <= MAX_SMALL and request.method == "GET" and "Range" not in request.headers:
+            return _answer_small(request, headers, found, await asyncio.to_thread(_read_small, found.blob))
         source = await _open(found.blob.path)
     except OSError as error:
-        logger.warning("a stored file cannot be opened: %r", error)
+        logger.warning("a stored file cannot be read: %r", error)
         return await send(request, caller, await request[SITE].files.find_anew(found))
     try:
         with request[SITE].cache_uses.serving(found.blob):
             return await _send_open(request, headers, source, found.blob.size)
     finally:
         source.close()
+
+
+def _read_small(blob: Blob) -> bytes:
+    """A small file whole. Reading it all, it costs nothing to compare it with its digest; raises OSError."""
+    data = blob.path.read_bytes()
+    if sha256_of(data) != blob.sha256:
+        raise OSError(errno.EIO, "a stored file has other bytes than its digest says")
+    return data
+
+
+def _answer_small(request: web.Request, headers: dict[str, str], found: Stored, data: bytes) -> web.Response:
+    first_byte_is_here(request)
+    site = request[SITE]
+    site.cache_uses.note(found.blob)
+    if found.grounds is not None and found.cache_status in {cache_status.HIT, cache_status.LOCAL}:
+        request[STANDING] = Standing(found.grounds, data, found.cache_status, partial(_note_use, site, found))
+    return web.Response(body=data, headers=headers)
+
+
+def _note_use(site: Site, found: Stored) -> None:
+    """The file was given once more."""
+    site.cache_uses.note(found.blob)
+    if found.release is not None:
+        site.download_times.note(found.release)
 
 
 async def _open(path: Path) -> BufferedReader:

@@ -19,6 +19,7 @@ from proxy.web import html
 from proxy.web.caller import caller_of, privately
 from proxy.web.conditional import not_modified
 from proxy.web.site import SITE
+from proxy.web.warm import STANDING, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -101,6 +102,7 @@ def _redirect(request: web.Request, location: str) -> web.Response:
 
 def _answer(request: web.Request, caller: Principal, form: Form, page: PageAnswer) -> web.StreamResponse:
     """Clients ask again on each use, and get a 304: a name that was just published is seen at once."""
+    request[STANDING] = Standing(page.grounds, page.rendered)
     etag = page.rendered.etag
     if not_modified(request, etag):
         return web.Response(status=304, headers={**_caching(caller, page.cache_status), "ETag": etag})

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from proxy.services.cache_uses import CacheUses
     from proxy.services.download_times import DownloadTimes
     from proxy.services.files import Files
+    from proxy.services.grounds import Recall
     from proxy.services.guesses import Guesses
     from proxy.services.meters import Meters
     from proxy.services.packages import Packages
@@ -57,6 +58,7 @@ class Site:
     guesses: Guesses
     pages: Pages
     files: Files
+    recall: Recall
     publisher: Publisher
     packages: Packages
     download_times: DownloadTimes
@@ -87,5 +89,7 @@ BROKEN_OFF = web.RequestKey("broken_off", bool)
 """Set where the answer was begun and could not be finished."""
 SITE = web.RequestKey("site", Site)
 """The site of one request, the same from its first to its last line."""
+BEARS_SECRET = web.RequestKey("bears_secret", bool)
+"""Set where the request bears what may be a token's secret."""
 IDENTITY = web.RequestKey("identity", Identity)
 """Whom the credentials of one request were recognised as."""

@@ -55,7 +55,8 @@ def request_of(body: Sequence[bytes], content_type: str) -> web.Request:
     return make_mocked_request("POST", "/legacy/", {"Content-Type": content_type}, payload=stream)
 
 
-names = st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters='"\\/'), min_size=1, max_size=20)
+# aiohttp takes a quoted name apart at its semicolons; no field of an upload has one.
+names = st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters='"\\/;'), min_size=1, max_size=20)
 values = st.text(st.characters(exclude_categories=["Cs"]), max_size=200).filter(
     lambda text: f"--{BOUNDARY}" not in text
 )

@@ -7,17 +7,16 @@ import json
 import re
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-from aiohttp.test_utils import TestServer
-
-from proxy.web.connections import Connection, Connections, Limits, Runner
-from tests.web.server import PATIENCE, Server
+from proxy.web.connections import Connection, Connections, Limits
+from tests.web.server import PATIENCE, Listener, Server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from aiohttp import web
+    from aiohttp.test_utils import TestServer
 
     from proxy.config import Config
 
@@ -31,7 +30,7 @@ class BoundedServer(Server):
 
     def _listener(self, app: web.Application) -> TestServer:
         self.app = app
-        return _Listener(app, self._limits)
+        return Listener(app, self._limits)
 
     @property
     def connections(self) -> frozenset[Connection]:
@@ -60,15 +59,6 @@ class BoundedServer(Server):
         """The answer to a GET whose target and header lines are sent as they stand here."""
         lines = [b"GET " + target + b" HTTP/1.1", b"Host: " + self.netloc.encode(), b"Connection: close", *headers]
         return await self.raw(b"\r\n".join([*lines, b"", b""]))
-
-
-class _Listener(TestServer):
-    def __init__(self, app: web.Application, limits: Limits) -> None:
-        super().__init__(app, host="127.0.0.1")
-        self._limits = limits
-
-    async def _make_runner(self, **_: Any) -> web.BaseRunner:  # noqa: ANN401 - aiohttp's signature
-        return Runner(self.app, self._limits, shutdown_timeout=0.1)
 
 
 @dataclass(frozen=True)

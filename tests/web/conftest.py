@@ -42,15 +42,21 @@ def data_dir(tmp_path: Path) -> Iterator[Path]:
         yield Path(directory) / "data"
 
 
+@pytest.fixture(params=[True, pytest.param(False, marks=pytest.mark.slow)], ids=["warm", "slow"])
+def warm(request: pytest.FixtureRequest) -> bool:
+    """Whether the warm lane stands in front of the server: all holds with it and without."""
+    return bool(request.param)
+
+
 @pytest.fixture
-async def make_server(data_dir: Path) -> AsyncIterator[MakeServer]:
+async def make_server(data_dir: Path, warm: bool) -> AsyncIterator[MakeServer]:  # noqa: FBT001 - a fixture
     async with AsyncExitStack() as stack:
 
         async def make(toml: str = "", /) -> Server:
             file = data_dir.with_name("config.toml")
             file.write_text(toml)
             config = load_config(file, ENVIRON, server={"data_dir": str(data_dir)})
-            return await stack.enter_async_context(Server(config))
+            return await stack.enter_async_context(Server(config, warm=warm))
 
         yield make
 

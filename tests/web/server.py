@@ -14,7 +14,7 @@ import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 from urllib.parse import urljoin
 
 import aiohttp
@@ -24,6 +24,7 @@ from msgspec import Struct
 from yarl import URL
 
 from proxy.compose import compose
+from proxy.web.connections import Limits, Runner
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -138,11 +139,24 @@ class Part(NamedTuple):
     filename: str | None = None
 
 
+class Listener(TestServer):
+    """An application on connections as `serve` has them, with or without the warm lane."""
+
+    def __init__(self, app: web.Application, limits: Limits, *, warm: bool = True) -> None:
+        super().__init__(app, host="127.0.0.1")
+        self._limits = limits
+        self._warm = warm
+
+    async def _make_runner(self, **_: Any) -> web.BaseRunner:  # noqa: ANN401 - aiohttp's signature
+        return Runner(self.app, self._limits, shutdown_timeout=0.1, warm=self._warm)
+
+
 class Server:
     """A running server; close it to start another one over the same data directory. `meters` go to `compose`."""
 
-    def __init__(self, config: Config, meters: Meters | None = None) -> None:
+    def __init__(self, config: Config, meters: Meters | None = None, *, warm: bool = True) -> None:
         self._meters = meters
+        self._warm = warm
         self.data_dir = config.server.data_dir
         self.config = config
         self._stack = AsyncExitStack()
@@ -161,7 +175,7 @@ class Server:
         await self.close()
 
     def _listener(self, app: web.Application) -> TestServer:
-        return TestServer(app, host="127.0.0.1")
+        return Listener(app, Limits(), warm=self._warm)
 
     async def close(self) -> None:
         """Stop; harmless when repeated."""
