@@ -144,6 +144,16 @@ async def test_the_bytes_of_bodies_are_those_that_were_sent(server: Server, meth
     assert await watch.look() == ({series("sent_bytes_total", route="file", source="local"): sent} if sent else {})
 
 
+async def test_the_bytes_of_long_pages_count_too(server: Server, index: FakeIndex) -> None:
+    """Their bodies may leave in pieces."""
+    for number in range(1500):
+        index.add_file("demo-pkg", f"demo_pkg-{number}.tar.gz", b"x")
+    page = await server.get(PAGE, Accept=JSON)
+    assert len(page.body) > 400_000
+    told = await scrape(server)
+    assert told[series("sent_bytes_total", route="simple-page", source="miss")] == len(page.body)
+
+
 async def test_histograms_count_what_the_requests_count(server: Server, index: FakeIndex) -> None:
     index.add_wheel("demo-pkg", "1.0")
     for _ in range(3):
