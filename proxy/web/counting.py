@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+from aiohttp.payload import Payload
 
 from proxy.core import metrics
 from proxy.core.cache_status import source_of
@@ -40,8 +41,10 @@ def kind_of(request: web.Request) -> Route:
 
 
 def size_of(request: web.Request, response: web.StreamResponse) -> int:
-    """Bytes of the body; of one whose length was not told beforehand, a few more: those of its chunks' heads."""
+    """Bytes of the body; of one whose length nobody knew beforehand a few more, since its head counts too."""
     if request.method == "HEAD" or BROKEN_OFF in request:
         return 0
-    size = response.content_length
-    return response.body_length if size is None else size
+    if (size := response.content_length) is not None:
+        return size
+    body = response.body if isinstance(response, web.Response) else None
+    return (body.size or 0) if isinstance(body, Payload) else response.body_length

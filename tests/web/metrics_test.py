@@ -72,6 +72,12 @@ async def test_every_answer_counts_once_by_route_status_and_source(server: Serve
     }
 
 
+async def test_what_never_occurred_is_not_told_where_most_never_does(server: Server) -> None:
+    await server.get("/-/health")
+    labels = [labels for name, labels in await scrape(server) if name == REQUESTS]
+    assert labels == [requests("health", 200)[1]]
+
+
 async def test_refusals_redirects_and_paths_that_lead_nowhere_count_too(server: Server) -> None:
     watch = Watch(server, "requests_total")
     await server.get("/simple/No_Such/")
@@ -138,6 +144,16 @@ async def test_the_bytes_of_bodies_are_those_that_were_sent(server: Server, meth
     assert await watch.look() == ({series("sent_bytes_total", route="file", source="local"): sent} if sent else {})
 
 
+async def test_the_bytes_of_long_pages_count_too(server: Server, index: FakeIndex) -> None:
+    """Their bodies may leave in pieces."""
+    for number in range(1500):
+        index.add_file("demo-pkg", f"demo_pkg-{number}.tar.gz", b"x")
+    page = await server.get(PAGE, Accept=JSON)
+    assert len(page.body) > 400_000
+    told = await scrape(server)
+    assert told[series("sent_bytes_total", route="simple-page", source="miss")] == len(page.body)
+
+
 async def test_histograms_count_what_the_requests_count(server: Server, index: FakeIndex) -> None:
     index.add_wheel("demo-pkg", "1.0")
     for _ in range(3):
@@ -197,6 +213,18 @@ async def test_what_upstreams_are_asked_is_what_they_were_asked(server: Server, 
         series("upstream_requests_total", what="file"): index.count("GET", "*.whl"),
         series("upstream_received_bytes_total", what="file"): index.bytes_sent("*.whl"),
         series("downloads_total", result="cached"): 1,
+    }
+
+
+async def test_an_upstream_that_is_not_asked_fails_at_nothing(make_server: MakeServer, index: FakeIndex) -> None:
+    index.add_built("demo-pkg", WHEEL)
+    online = await make_server(forwards_to(index))
+    await online.page(PAGE)
+    await online.close()
+    server = await make_server(f"[cache]\noffline = true\n{forwards_to(index)}")
+    assert (await server.get(LINK)).status == 503
+    assert await Watch(server, "upstream_requests_total", "upstream_failures_total", "downloads_total").look() == {
+        series("downloads_total", result="trouble"): 1
     }
 
 
