@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from aiohttp import web
 
+from proxy.cli import interpreter
 from proxy.cli.descriptors import connections_within, raise_limit
 from proxy.cli.logs import set_up_logging
 from proxy.cli.options import config_option, data_dir_option, load, told_errors, told_faults
@@ -64,6 +65,7 @@ async def _serve(config: Config, load_again: Callable[[], Config]) -> None:
         reload_on_hangup(Reloader(server, config, load_again))
         runner = Runner(server.app, _limits(config), shutdown_timeout=GRACE)
         await runner.setup()
+        interpreter.settle()
         try:
             _announce(config.server.host, await _listen(runner, config.server.host, config.server.port))
             await stop.wait()

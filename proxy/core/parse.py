@@ -1,17 +1,19 @@
 """From an upstream's page to the model. Nothing of a page is believed before it went through here.
 
 A page is read in its representation (parse_json, parse_html); then each file is judged (parse_file). What cannot be
-offered is recorded in `skipped`, for `explain`.
+offered is recorded in `skipped`, for `explain`. A long page of JSON is read piece by piece where it can be.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from packaging.version import Version
 
 from proxy.core.distributions import version_of
 from proxy.core.errors import InvalidInput, InvalidName, UpstreamBroken
+from proxy.core.json_pieces import CannotSplit
 from proxy.core.links import Links
 from proxy.core.listing import skip
 from proxy.core.model import File, ProjectDetail, ProjectStatus, Status
@@ -19,7 +21,7 @@ from proxy.core.names import parse_project_name
 from proxy.core.negotiate import Representation
 from proxy.core.parse_file import parse_file
 from proxy.core.parse_html import read_html
-from proxy.core.parse_json import read_json
+from proxy.core.parse_json import read_json, read_json_in_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -30,31 +32,49 @@ if TYPE_CHECKING:
     from proxy.core.model import Skipped
     from proxy.core.names import ProjectName
 
+_LONG = 128 * 1024
+"""Bytes of JSON; decoded whole in less time than a thread is made to wait for."""
+
 _Order: TypeAlias = tuple[bool, Version, str]
 _ZERO = Version("0")
 
 
 def parse_detail(
-    body: bytes, content_type: str, *, url: str, name: ProjectName, may_link: Callable[[URL], bool]
+    body: bytes | bytearray, content_type: str, *, url: str, name: ProjectName, may_link: Callable[[URL], bool]
 ) -> ProjectDetail:
     """The page of `name` that an upstream sent as `content_type` from `url` (PEP 503 in HTML, PEP 691 in JSON).
 
     `may_link` says whether a file may lie at an origin; it is asked once for each. Raises UpstreamBroken where the
     body is not what `content_type` says, no project's page, another project's, or of an api-version other than 1.x.
     """
-    listing = _read(body, content_type, name)
+    linking = _Linking(url, may_link)
+    representation = content_type.partition(";")[0].strip().lower()
+    if representation == Representation.JSON.value and len(body) > _LONG:
+        with suppress(CannotSplit):
+            return _judge(read_json_in_pieces(body), name, linking)
+    return _judge(_read(body, representation, name), name, linking)
+
+
+class _Linking(NamedTuple):
+    """Where the page lies, and whether a file may lie at an origin."""
+
+    url: str
+    may_link: Callable[[URL], bool]
+
+
+def _judge(listing: Listing, name: ProjectName, linking: _Linking) -> ProjectDetail:
     _check_api_version(listing.api_version)
     _check_name(listing.name, name)
     status = _status(listing)
     if status.status is Status.QUARANTINED:  # PEP 792: an index must not offer its files
         return ProjectDetail(name, versions=_versions((), listing.versions or (), name), status=status)
-    files, skipped = _sift(listing.entries, Links(url, may_link, base=listing.base))
+    files, skipped = _sift(listing.entries, Links(*linking, base=listing.base))
     versions = _versions(files, listing.versions or (), name)
     return ProjectDetail(name, files, versions, status, (*listing.unread, *skipped))
 
 
-def _read(body: bytes, content_type: str, name: ProjectName) -> Listing:
-    match content_type.partition(";")[0].strip().lower():
+def _read(body: bytes | bytearray, representation: str, name: ProjectName) -> Listing:
+    match representation:
         case Representation.JSON.value:
             return read_json(body)
         case Representation.HTML_V1.value:
