@@ -19,12 +19,13 @@ from proxy.core.listing import skip
 from proxy.core.model import File, ProjectDetail, ProjectStatus, Status
 from proxy.core.names import parse_project_name
 from proxy.core.negotiate import Representation
+from proxy.core.packed import pack
 from proxy.core.parse_file import parse_file
 from proxy.core.parse_html import read_html
 from proxy.core.parse_json import read_json, read_json_in_pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from yarl import URL
 
@@ -68,9 +69,10 @@ def _judge(listing: Listing, name: ProjectName, linking: _Linking) -> ProjectDet
     status = _status(listing)
     if status.status is Status.QUARANTINED:  # PEP 792: an index must not offer its files
         return ProjectDetail(name, versions=_versions((), listing.versions or (), name), status=status)
-    files, skipped = _sift(listing.entries, Links(*linking, base=listing.base))
-    versions = _versions(files, listing.versions or (), name)
-    return ProjectDetail(name, files, versions, status, (*listing.unread, *skipped))
+    sieve = _Sieve(Links(*linking, base=listing.base))
+    files = pack(sieve.sift(listing.entries))
+    versions = _versions(sieve.names, listing.versions or (), name)
+    return ProjectDetail(name, files, versions, status, (*listing.unread, *sieve.skipped))
 
 
 def _read(body: bytes | bytearray, representation: str, name: ProjectName) -> Listing:
@@ -109,28 +111,35 @@ def _status(listing: Listing) -> ProjectStatus:
     return ProjectStatus(status, listing.status_reason or None)
 
 
-def _sift(entries: Iterable[Entry], links: Links) -> tuple[tuple[File, ...], list[Skipped]]:
-    """The files to offer, each name once, and the records of those left out."""
-    files: dict[str, File] = {}
-    skipped: list[Skipped] = []
-    for entry in entries:
-        if entry.filename in files:
-            skipped.append(skip(entry.filename, "it is listed twice; the first one counts"))
-            continue
-        try:
-            files[entry.filename] = parse_file(entry, links)
-        except InvalidInput as error:
-            skipped.append(skip(entry.filename, error.message))
-    return tuple(files.values()), skipped
+class _Sieve:
+    """Lets the files to offer pass, each name once; `names` are theirs, `skipped` records those left out."""
+
+    def __init__(self, links: Links) -> None:
+        self.names: set[str] = set()
+        self.skipped: list[Skipped] = []
+        self._links = links
+
+    def sift(self, entries: Iterable[Entry]) -> Iterator[File]:
+        for entry in entries:
+            if entry.filename in self.names:
+                self.skipped.append(skip(entry.filename, "it is listed twice; the first one counts"))
+                continue
+            try:
+                file = parse_file(entry, self._links)
+            except InvalidInput as error:
+                self.skipped.append(skip(entry.filename, error.message))
+                continue
+            self.names.add(file.filename)
+            yield file
 
 
-def _versions(files: Iterable[File], given: Sequence[str], name: ProjectName) -> tuple[str, ...]:
+def _versions(filenames: Iterable[str], given: Sequence[str], name: ProjectName) -> tuple[str, ...]:
     """The versions that the page gives and those that its files' names tell (PEP 700: all files are covered).
 
     In order, each once; one that is no version (PEP 440) comes first.
     """
     known = set(given)
-    uncovered = (file.filename for file in files if _stated_version(file.filename) not in known)
+    uncovered = (filename for filename in filenames if _stated_version(filename) not in known)
     derived = {version for filename in uncovered if (version := version_of(filename, name))}
     ordered: dict[_Order, str] = {}
     for text in (*given, *map(str, derived)):

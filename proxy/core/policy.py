@@ -167,11 +167,16 @@ def decide(registry: Registry, principal: Principal, scope: Scope, name: Project
 
 def hides(rules: FileRules, file: File, now: datetime) -> Reason | None:
     """The reason why a forwarded file is hidden, or None where it is shown."""
-    group = rules.group
-    if not (group.deny or group.allow or group.min_age):
+    if not may_hide(rules):
         return None
     version = version_of(file.filename, rules.name)
     return _hides_version(rules, version) or _hides_young(rules, file, version, now)
+
+
+def may_hide(rules: FileRules) -> bool:
+    """Whether there is any file that the rules might hide."""
+    group = rules.group
+    return bool(group.deny or group.allow or group.min_age)
 
 
 def appears_at(rules: FileRules, file: File) -> datetime | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from io import BytesIO
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin
 
@@ -16,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from proxy.core.negotiate import Representation
+from proxy.core.packed import groups
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,7 +52,7 @@ def render_detail(
     """
     addresses = _Addresses(upstream_urls=upstream_urls, base_url=base_url)
     if representation is Representation.JSON:
-        return _encoder.encode(_json_page(detail, addresses))
+        return _json_page(detail, addresses)
     return _document(
         f"Links for {detail.name}",
         _status_tags(detail.status),
@@ -121,7 +123,7 @@ class _JsonPage(Struct, rename="kebab"):
     name: str
     project_status: _JsonStatus
     versions: tuple[str, ...]
-    files: list[_JsonFile]
+    files: tuple[()] = ()
 
 
 class _JsonProject(Struct, gc=False):
@@ -136,10 +138,19 @@ class _JsonList(Struct):
 _encoder = msgspec.json.Encoder(order="deterministic")
 
 
-def _json_page(detail: ProjectDetail, addresses: _Addresses) -> _JsonPage:
+def _json_page(detail: ProjectDetail, addresses: _Addresses) -> bytes:
+    """The page, its files encoded some at a time: no call takes long, and one page is in memory once."""
     status = _JsonStatus(detail.status.status, detail.status.reason)
-    files = [_json_file(file, addresses) for file in detail.files]
-    return _JsonPage(_Meta(), detail.name, status, detail.versions, files)
+    frame = _encoder.encode(_JsonPage(_Meta(), detail.name, status, detail.versions))
+    page = BytesIO()
+    page.write(frame.removesuffix(b"]}"))
+    separator = b""
+    for group in groups(detail.files):
+        page.write(separator)
+        page.write(_encoder.encode([_json_file(file, addresses) for file in group])[1:-1])
+        separator = b","
+    page.write(b"]}")
+    return page.getvalue()
 
 
 def _json_file(file: File, addresses: _Addresses) -> _JsonFile:

@@ -15,21 +15,23 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from cachetools import LRUCache
 from msgspec.structs import replace
 
+from proxy.core import packed
 from proxy.core.digests import Sha256
 from proxy.core.errors import StorageTrouble
 from proxy.ports import CoreMetadataStore, PageStore
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from proxy.core.model import File, PageEntry
     from proxy.core.names import ProjectName
+    from proxy.core.packed import Chunk
 
 logger = logging.getLogger(__name__)
 
-MAX_FILES_IN_MEMORY = 60_000
-"""Listed files of all pages held decoded, about 1 KB each; the store keeps the rest."""
+MAX_IN_MEMORY = 40 * 1024 * 1024
+"""Bytes of pages held in memory; the store keeps the rest."""
 MAX_ABSENT = 10_000
 """Names remembered as absent, about 300 bytes each."""
 
@@ -58,17 +60,15 @@ class CachedPage:
     revision: int = field(default_factory=lambda: next(_revisions))
 
     @cached_property
-    def files(self) -> tuple[File, ...]:
+    def files(self) -> Sequence[File]:
         """The upstream's files; core metadata, its own or what we read, is offered with a sha256 or not at all."""
-        return tuple(map(self._shown, self.entry.detail.files))
-
-    @cached_property
-    def _by_name(self) -> Mapping[str, File]:
-        return {file.filename: file for file in self.entry.detail.files}
+        return packed.revise(self.entry.detail.files, self._shown, self._concerns)
 
     def find(self, sha256: Sha256, filename: str) -> File | None:
-        file = self._by_name.get(filename)
-        return file if file is not None and file.sha256 == sha256 else None
+        return packed.find(self.entry.detail.files, sha256, filename)
+
+    def _concerns(self, chunk: Chunk) -> bool:
+        return chunk.hopes or bool(self.core_metadata)
 
     def _shown(self, file: File) -> File:
         known = self.core_metadata.get(file.sha256)
@@ -88,9 +88,7 @@ class CachedPages:
 
     def __init__(self, store: PageAndMetadataStore) -> None:
         self._store = store
-        self._memory: LRUCache[PageKey, CachedPage] = LRUCache(
-            MAX_FILES_IN_MEMORY, getsizeof=lambda page: len(page.entry.detail.files) + 1
-        )
+        self._memory: LRUCache[PageKey, CachedPage] = LRUCache(MAX_IN_MEMORY, getsizeof=_memory_of)
         self._absent_since: LRUCache[PageKey, datetime] = LRUCache(MAX_ABSENT)
 
     def is_absent(self, key: PageKey, ttl: timedelta, now: datetime) -> bool:
@@ -170,7 +168,12 @@ class CachedPages:
             return {}
 
     def _hold(self, key: PageKey, page: CachedPage) -> None:
-        if len(page.entry.detail.files) < MAX_FILES_IN_MEMORY:
+        if _memory_of(page) <= MAX_IN_MEMORY:
             self._memory[key] = page
         else:
             self._memory.pop(key, None)
+
+
+def _memory_of(page: CachedPage) -> int:
+    """Bytes, about; what is not a file counts as one more."""
+    return packed.memory_of(page.entry.detail.files) + packed.LOOSE_FILE

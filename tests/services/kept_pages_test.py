@@ -17,6 +17,7 @@ from proxy.core.digests import sha256_of
 from proxy.core.errors import StorageFull, UpstreamBroken, UpstreamTrouble
 from proxy.core.freshness import CacheRules
 from proxy.core.names import ProjectName
+from proxy.core.packed import LOOSE_FILE
 from proxy.services import cached_pages, upstream_trouble
 from tests.builders import build_wheel
 from tests.fakes.gate import Gate, settle
@@ -152,7 +153,7 @@ class TestMemory:
     @pytest.fixture
     async def small(self, make_house: MakeHouse, monkeypatch: pytest.MonkeyPatch) -> House:
         """Memory for seven: pages count one, and one for each file."""
-        monkeypatch.setattr(cached_pages, "MAX_FILES_IN_MEMORY", 7)
+        monkeypatch.setattr(cached_pages, "MAX_IN_MEMORY", 7 * LOOSE_FILE)
         house = await make_house()
         for name, files in {"a": 2, "b": 2, "c": 2, "large": 7}.items():
             for version in range(files):
