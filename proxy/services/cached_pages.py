@@ -1,6 +1,7 @@
 """The pages of upstreams as they are kept: all in the store, those in use decoded in memory, with the absent names.
 
 A store in trouble is no reason to fail: what cannot be read is fetched, what cannot be kept is served all the same.
+A long page is served before it is stored; a kill between the two costs fetching it again.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from proxy.core import packed
 from proxy.core.digests import Sha256
 from proxy.core.errors import StorageTrouble
 from proxy.ports import CoreMetadataStore, PageStore
+from proxy.services.aside import Aside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -90,6 +92,7 @@ class CachedPages:
         self._store = store
         self._memory: LRUCache[PageKey, CachedPage] = LRUCache(MAX_IN_MEMORY, getsizeof=_memory_of)
         self._absent_since: LRUCache[PageKey, datetime] = LRUCache(MAX_ABSENT)
+        self._aside: Aside[PageKey] = Aside()
 
     def is_absent(self, key: PageKey, ttl: timedelta, now: datetime) -> bool:
         """Whether the upstream said within `ttl` that it has no such project."""
@@ -104,6 +107,7 @@ class CachedPages:
         if (page := self._memory.get(key)) is not None:
             return page
         absent_since = self._absent_since.get(key)
+        await self._aside.settle(key)
         page = await self._read(key)
         # An answer of the upstream may have come while the store was read; it counts.
         if key in self._memory or self._absent_since.get(key) != absent_since:
@@ -119,17 +123,27 @@ class CachedPages:
         page = CachedPage(entry, {**known, **held.core_metadata} if held else known)
         self._absent_since.pop(key, None)
         self._hold(key, page)
-        try:
-            await self._store.save_page(entry)
-        except StorageTrouble as error:
-            logger.warning("cannot keep the page of %s: %s", key.name, error)
+        if len(entry.detail.files) > packed.MAX_LOOSE:
+            await self._aside.put(key, lambda: self._save(entry))
+        else:
+            await self._aside.settle(key)
+            await self._save(entry)
         return page
+
+    async def settle(self, key: PageKey) -> None:
+        """Until the page that was kept last is in the store, where others find it."""
+        await self._aside.settle(key)
+
+    async def close(self) -> None:
+        """Store what is left."""
+        await self._aside.close()
 
     async def confirm(self, key: PageKey, page: CachedPage, now: datetime) -> CachedPage:
         """The page, confirmed unchanged by the upstream."""
         current = self._memory.get(key, page)  # what was learnt of its wheels meanwhile stays
         confirmed = CachedPage(replace(page.entry, checked_at=now), current.core_metadata, current.revision)
         self._hold(key, confirmed)
+        await self._aside.settle(key)
         try:
             if not await self._store.confirm_page(confirmed.entry):  # it was evicted, or the disk did not take it
                 await self._store.save_page(confirmed.entry)
@@ -141,6 +155,7 @@ class CachedPages:
         """Drop the page: the upstream has no such project."""
         self._absent_since[key] = now
         self._memory.pop(key, None)
+        await self._aside.settle(key)
         try:
             await self._store.delete_page(*key)
         except StorageTrouble as error:
@@ -151,6 +166,12 @@ class CachedPages:
         await self._store.save_core_metadata(*key, wheel, metadata)
         if (page := self._memory.get(key)) is not None:
             self._hold(key, CachedPage(page.entry, {**page.core_metadata, wheel: metadata}))
+
+    async def _save(self, entry: PageEntry) -> None:
+        try:
+            await self._store.save_page(entry)
+        except StorageTrouble as error:
+            logger.warning("cannot keep the page of %s: %s", entry.detail.name, error)
 
     async def _read(self, key: PageKey) -> CachedPage | None:
         try:
