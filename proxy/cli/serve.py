@@ -44,6 +44,7 @@ def serve(
     with told_faults():
         config = _load(config_path, options)
     set_up_logging(config.log)
+    interpreter.give_memory_back()
     try:
         with told_errors(), told_faults():
             asyncio.run(_serve(config, lambda: _load(config_path, options)))

@@ -8,7 +8,7 @@ the event loop: a call of the decoder, like the end of a tuple of 50 000 objects
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Final, overload
 
 import msgspec
@@ -25,6 +25,8 @@ MAX_LOOSE: Final = 500
 """Files; a page of more is packed."""
 _CHUNK: Final = 64
 """Files; decoded in some 25 µs."""
+_BLOCK: Final = 16
+"""Chunks whose bytes lie in one block: it is large enough for the allocator to give it back when the page goes."""
 LOOSE_FILE: Final = 1200
 """Bytes that one takes in memory, about."""
 _TAG: Final = 8
@@ -40,14 +42,9 @@ class Chunk(Struct, frozen=True, array_like=True, gc=False):
     `hopes` says whether one has core metadata without a sha256.
     """
 
-    files: bytes
+    files: memoryview
     tags: bytes
     hopes: bool
-
-    @classmethod
-    def of(cls, files: Sequence[File]) -> Chunk:
-        tags = bytes.fromhex("".join([file.hashes["sha256"][: 2 * _TAG] for file in files]))
-        return cls(_encoder.encode(files), tags, any(map(_hopes, files)))
 
     def __len__(self) -> int:
         return len(self.tags) // _TAG
@@ -95,7 +92,7 @@ def pack(files: Iterable[File]) -> Sequence[File]:
     first = tuple(islice(rest, MAX_LOOSE + 1))
     if len(first) <= MAX_LOOSE:
         return first
-    return PackedFiles(map(Chunk.of, _chunked(first, rest)))
+    return PackedFiles(_chunks(chain(first, rest)))
 
 
 def groups(files: Sequence[File]) -> Iterator[Sequence[File]]:
@@ -123,7 +120,9 @@ def revise(
     """
     if not isinstance(files, PackedFiles):
         return tuple(new for file in files if (new := revised(file)) is not None)
-    return PackedFiles(_revised(chunk, revised) if concerns(chunk) else chunk for chunk in files.chunks)
+    return PackedFiles(
+        new for chunk in files.chunks for new in (_revised(chunk, revised) if concerns(chunk) else (chunk,))
+    )
 
 
 def memory_of(files: Sequence[File]) -> int:
@@ -133,17 +132,27 @@ def memory_of(files: Sequence[File]) -> int:
     return len(files) * LOOSE_FILE
 
 
-def _chunked(*parts: Iterable[File]) -> Iterator[Sequence[File]]:
-    files = (file for part in parts for file in part)
-    while chunk := tuple(islice(files, _CHUNK)):
-        yield chunk
+def _chunks(files: Iterable[File]) -> Iterator[Chunk]:
+    rest = iter(files)
+    while some := tuple(islice(rest, _CHUNK * _BLOCK)):
+        yield from _block(list(groups(some)))
 
 
-def _revised(chunk: Chunk, revised: Callable[[File], File | None]) -> Chunk:
+def _block(parts: Sequence[Sequence[File]]) -> Iterator[Chunk]:
+    encoded = [_encoder.encode(files) for files in parts]
+    block = memoryview(b"".join(encoded))
+    end = 0
+    for files, each in zip(parts, encoded, strict=True):
+        start, end = end, end + len(each)
+        tags = bytes.fromhex("".join([file.hashes["sha256"][: 2 * _TAG] for file in files]))
+        yield Chunk(block[start:end], tags, any(map(_hopes, files)))
+
+
+def _revised(chunk: Chunk, revised: Callable[[File], File | None]) -> Iterable[Chunk]:
     old = chunk.unpack()
     new = [file for each in old if (file := revised(each)) is not None]
     same = len(new) == len(old) and all(mine is its for mine, its in zip(new, old, strict=True))
-    return chunk if same else Chunk.of(new)
+    return (chunk,) if same else _chunks(new)
 
 
 def _hopes(file: File) -> bool:

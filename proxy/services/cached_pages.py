@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MAX_IN_MEMORY = 40 * 1024 * 1024
-"""Bytes of pages held in memory; the store keeps the rest."""
+MAX_IN_MEMORY = 32 * 1024 * 1024
+"""Bytes of pages held in memory, PyPI's largest takes 18 MB; the store keeps the rest."""
 MAX_ABSENT = 10_000
 """Names remembered as absent, about 300 bytes each."""
 

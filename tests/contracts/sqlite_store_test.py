@@ -451,8 +451,8 @@ class TestTrouble:
         async with open_store(path) as store:
             await store.save_page(page_entry())
             head = structs.replace(page_entry().detail, files=())
-            other_files = msgspec.msgpack.encode([head, [Chunk(b"\x91\x80", b"12345678", hopes=False)]])
-            fewer_files = msgspec.msgpack.encode([head, [Chunk(b"\x90", b"12345678", hopes=False)]])
+            other_files = msgspec.msgpack.encode([head, [Chunk(memoryview(b"\x91\x80"), b"12345678", hopes=False)]])
+            fewer_files = msgspec.msgpack.encode([head, [Chunk(memoryview(b"\x90"), b"12345678", hopes=False)]])
             cut_off = zstd.compress(msgspec.msgpack.encode([head, []]))[:-5]
             for broken in (b"", b"\xc1", b"\x92\x80\x90", other_files, fewer_files, cut_off):
                 with raw(path) as connection:
