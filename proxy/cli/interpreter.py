@@ -10,13 +10,11 @@ SWITCH_INTERVAL = 0.001
 """Seconds for which a thread that parses or renders a large page keeps the interpreter from the loop; each request
 waits for it some times. Python's default is 5 ms, and less than 1 ms costs more than it gains."""
 
-
-_MALLOC = {
-    -3: 256
-    * 1024,  # M_MMAP_THRESHOLD: blocks of so many bytes are the system's own, and go back to it when they are freed
-    -8: 1,  # M_ARENA_MAX: what one thread frees, another takes again; the interpreter lets one run at a time anyway
-}
-"""Options of glibc's mallopt(3)."""
+# Options of glibc's mallopt(3), and their values.
+_MMAP_THRESHOLD = (-3, 320 * 1024)
+"""Blocks of so many bytes are the system's and go back to it. (What is read off a socket at once is smaller.)"""
+_ARENA_MAX = (-8, 1)
+"""What one thread frees, another takes again. The interpreter lets one run at a time anyway."""
 
 
 def give_memory_back() -> None:
@@ -27,8 +25,8 @@ def give_memory_back() -> None:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        for option, value in _MALLOC.items():
-            mallopt(option, value)
+        mallopt(*_MMAP_THRESHOLD)
+        mallopt(*_ARENA_MAX)
 
 
 def settle() -> None:

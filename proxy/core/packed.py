@@ -25,7 +25,7 @@ MAX_LOOSE: Final = 500
 """Files; a page of more is packed."""
 _CHUNK: Final = 64
 """Files; decoded in some 25 µs."""
-_BLOCK: Final = 16
+_BLOCK: Final = 24
 """Chunks whose bytes lie in one block: it is large enough for the allocator to give it back when the page goes."""
 LOOSE_FILE: Final = 1200
 """Bytes that one takes in memory, about."""
@@ -52,9 +52,6 @@ class Chunk(Struct, frozen=True, array_like=True, gc=False):
     def unpack(self) -> tuple[File, ...]:
         """Raises msgspec.DecodeError where the bytes are not of this version."""
         return _decoder.decode(self.files)
-
-    def may_hold(self, sha256: Sha256) -> bool:
-        return bytes.fromhex(sha256[: 2 * _TAG]) in self.tags
 
 
 class PackedFiles(Sequence[File]):
@@ -105,7 +102,8 @@ def groups(files: Sequence[File]) -> Iterator[Sequence[File]]:
 def find(files: Sequence[File], sha256: Sha256, filename: str) -> File | None:
     """The file with this digest and name."""
     if isinstance(files, PackedFiles):
-        files = [file for chunk in files.chunks if chunk.may_hold(sha256) for file in chunk.unpack()]
+        tag = _tags((sha256,))
+        files = [file for chunk in files.chunks if tag in chunk.tags for file in chunk.unpack()]
     return next((file for file in files if file.filename == filename and file.sha256 == sha256), None)
 
 
@@ -144,8 +142,12 @@ def _block(parts: Sequence[Sequence[File]]) -> Iterator[Chunk]:
     end = 0
     for files, each in zip(parts, encoded, strict=True):
         start, end = end, end + len(each)
-        tags = bytes.fromhex("".join([file.hashes["sha256"][: 2 * _TAG] for file in files]))
+        tags = _tags([file.hashes["sha256"] for file in files])
         yield Chunk(block[start:end], tags, any(map(_hopes, files)))
+
+
+def _tags(digests: Iterable[str]) -> bytes:
+    return bytes.fromhex("".join([sha256[: 2 * _TAG] for sha256 in digests]))
 
 
 def _revised(chunk: Chunk, revised: Callable[[File], File | None]) -> Iterable[Chunk]:
