@@ -144,7 +144,8 @@ def _versions(filenames: Iterable[str], given: Sequence[str], name: ProjectName)
     ordered: dict[_Order, str] = {}
     for text in (*given, *map(str, derived)):
         ordered.setdefault(_order(text), text)
-    return tuple(ordered[key] for key in sorted(ordered))
+    keys = sorted(ordered, reverse=True)
+    return tuple([ordered.pop(keys.pop()) for _ in range(len(keys))])  # (all keys gone at once would stop the loop)
 
 
 def _stated_version(filename: str) -> str:
