@@ -75,6 +75,12 @@ class PackedFiles(Sequence[File]):
     def __getitem__(self, index: int | slice) -> File | tuple[File, ...]:
         return tuple(self)[index]
 
+    def find(self, sha256: Sha256, filename: str) -> File | None:
+        """The file with this digest and name."""
+        tag = _tags((sha256,))
+        files = (file for chunk in self.chunks if tag in chunk.tags for file in chunk.unpack())
+        return next((file for file in files if file.filename == filename and file.sha256 == sha256), None)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence):
             return NotImplemented
@@ -97,14 +103,6 @@ def groups(files: Sequence[File]) -> Iterator[Sequence[File]]:
     if isinstance(files, PackedFiles):
         return (chunk.unpack() for chunk in files.chunks)
     return (files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK))
-
-
-def find(files: Sequence[File], sha256: Sha256, filename: str) -> File | None:
-    """The file with this digest and name."""
-    if isinstance(files, PackedFiles):
-        tag = _tags((sha256,))
-        files = [file for chunk in files.chunks if tag in chunk.tags for file in chunk.unpack()]
-    return next((file for file in files if file.filename == filename and file.sha256 == sha256), None)
 
 
 def revise(

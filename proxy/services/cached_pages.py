@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from proxy.core import packed
 from proxy.core.digests import Sha256
 from proxy.core.errors import StorageTrouble
+from proxy.core.packed import PackedFiles
 from proxy.ports import CoreMetadataStore, PageStore
 from proxy.services.aside import Aside
 
@@ -67,7 +68,15 @@ class CachedPage:
         return packed.revise(self.entry.detail.files, self._shown, self._concerns)
 
     def find(self, sha256: Sha256, filename: str) -> File | None:
-        return packed.find(self.entry.detail.files, sha256, filename)
+        files = self.entry.detail.files
+        if isinstance(files, PackedFiles):
+            return files.find(sha256, filename)
+        file = self._by_name.get(filename)
+        return file if file is not None and file.sha256 == sha256 else None
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, File]:
+        return {file.filename: file for file in self.entry.detail.files}
 
     def _concerns(self, chunk: Chunk) -> bool:
         return chunk.hopes or bool(self.core_metadata)

@@ -4,7 +4,7 @@ import pytest
 
 from proxy.core.digests import Sha256, sha256_of
 from proxy.core.model import File
-from proxy.core.packed import MAX_LOOSE, PackedFiles, find, groups, memory_of, pack, revise
+from proxy.core.packed import MAX_LOOSE, PackedFiles, groups, memory_of, pack, revise
 
 
 def a_file(number: int, *, core_metadata: bool = False) -> File:
@@ -45,13 +45,12 @@ def test_they_equal_the_same_files_in_any_sequence(packed: PackedFiles) -> None:
     assert packed != 1000
 
 
-@pytest.mark.parametrize("files", [MANY, pack(MANY)], ids=["loose", "packed"])
-def test_a_file_is_found_by_digest_and_name_together(files: tuple[File, ...]) -> None:
+def test_a_file_is_found_by_digest_and_name_together(packed: PackedFiles) -> None:
     wanted = MANY[700]
-    assert find(files, wanted.sha256, wanted.filename) == wanted
-    assert find(files, MANY[701].sha256, wanted.filename) is None
-    assert find(files, Sha256(wanted.sha256[:16] + "0" * 48), wanted.filename) is None
-    assert find(files, Sha256("0" * 64), wanted.filename) is None
+    assert packed.find(wanted.sha256, wanted.filename) == wanted
+    assert packed.find(MANY[701].sha256, wanted.filename) is None
+    assert packed.find(Sha256(wanted.sha256[:16] + "0" * 48), wanted.filename) is None
+    assert packed.find(Sha256("0" * 64), wanted.filename) is None
 
 
 @pytest.mark.parametrize("files", [MANY, pack(MANY)], ids=["loose", "packed"])

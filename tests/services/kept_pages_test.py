@@ -261,6 +261,20 @@ class TestLongPages:
         assert (await again)[1] == "hit; ttl=600", "where it is not in memory, the store was waited for"
         assert house.pypi.count() == 1
 
+    async def test_their_files_are_found(self, house: House, demo: File) -> None:
+        page = await page_of(house)
+        assert page.find(demo.sha256, demo.filename) == demo
+        assert page.find(demo.sha256, "demo-2.0.tar.gz") is None
+
+    async def test_what_is_read_out_of_their_wheels_shows(self, house: House, demo: File) -> None:
+        wheel = house.pypi.add("demo", WHEEL, offers_metadata=False)
+        assert (await page_of(house)).files[-1] == wheel
+        await house.upstream_pages.learn("pypi", DEMO, wheel.sha256, sha256_of(b"metadata"))
+        *others, shown = (await page_of(house)).files
+        assert shown == structs.replace(wheel, core_metadata={"sha256": sha256_of(b"metadata")})
+        assert len(others) == MAX_LOOSE + 1
+        assert demo in others
+
     async def test_what_is_left_is_stored_in_the_end(self, make_house: MakeHouse, house: House, saving: Gate) -> None:
         saving.open()
         await ask(house)
