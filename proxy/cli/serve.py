@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from aiohttp import web
 
+from proxy.cli import interpreter
 from proxy.cli.access_lines import write_access_lines
 from proxy.cli.descriptors import connections_within, raise_limit
 from proxy.cli.logs import set_up_logging
@@ -44,6 +45,7 @@ def serve(
     with told_faults():
         config = _load(config_path, options)
     set_up_logging(config.log)
+    interpreter.give_memory_back()
     try:
         with told_errors(), told_faults():
             asyncio.run(_serve(config, lambda: _load(config_path, options)))
@@ -66,6 +68,7 @@ async def _serve(config: Config, load_again: Callable[[], Config]) -> None:
         reload_on_hangup(Reloader(server, config, load_again))
         runner = Runner(server.app, _limits(config), shutdown_timeout=GRACE)
         await runner.setup()
+        interpreter.settle()
         try:
             _announce(config.server.host, await _listen(runner, config.server.host, config.server.port))
             await stop.wait()

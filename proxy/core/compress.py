@@ -13,6 +13,8 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+__all__ = ["compress", "zstd"]
+
 _LARGE = 1024 * 1024
 _GZIP_LEVEL = 6
 _GZIP_LEVEL_LARGE = 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, TypeAlias
 
@@ -35,10 +35,11 @@ class Entry(Struct, frozen=True, rename="kebab", gc=False):
 
 class Listing(Struct, frozen=True):
     """One page. `name`, `versions` and `status` are None where it does not give them; `base` is what its links are
-    relative to, empty for the page itself; `unread` are the entries that could not be understood at all.
+    relative to, empty for the page itself; `unread` are the entries that could not be understood at all, which may be
+    known only when all `entries` have been taken.
     """
 
-    entries: Sequence[Entry]
+    entries: Iterable[Entry]
     api_version: str = "1.0"  # what a page speaks that does not tell (PEP 629)
     name: str | None = None
     versions: Sequence[str] | None = None

@@ -5,7 +5,7 @@ Parsers make these, renderers read them, the store keeps them. A field that an i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
@@ -66,10 +66,13 @@ class Skipped(Struct, frozen=True):
 
 
 class ProjectDetail(Struct, frozen=True):
-    """A project's page: what `/simple/{project}/` says, in no particular representation."""
+    """A project's page: what `/simple/{project}/` says, in no particular representation.
+
+    `files` are a tuple or, where they are many, packed (core.packed).
+    """
 
     name: ProjectName
-    files: tuple[File, ...] = ()
+    files: Sequence[File] = ()
     versions: tuple[str, ...] = ()
     status: ProjectStatus = ProjectStatus()
     skipped: tuple[Skipped, ...] = ()

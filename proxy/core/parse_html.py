@@ -37,7 +37,7 @@ _HASH = re.compile(r"(md5|sha\d[\w-]{0,9}|blake2\w{1,9})=([0-9a-f]{32,128})", re
 _INDEX_HEADING = re.compile(r"\b(?:links for|index of)\b", re.IGNORECASE)
 
 
-def read_html(body: bytes, name: ProjectName, *, declared: bool) -> Listing:
+def read_html(body: bytes | bytearray, name: ProjectName, *, declared: bool) -> Listing:
     """The page of `name` in `body`; raises UpstreamBroken where it does not look like an index's page.
 
     A page sent as `application/vnd.pypi.simple.v1+html` (`declared`) is taken at its word. One sent as text/html may

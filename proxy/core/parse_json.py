@@ -1,13 +1,22 @@
-"""Reading a project's page in JSON v1 (PEP 691): the whole page at once, or entry by entry where some of it is odd."""
+"""Reading a project's page in JSON v1 (PEP 691): at once, or in pieces where it is long.
+
+What is odd is read entry by entry.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from msgspec import Raw, Struct
 
 from proxy.core.errors import UpstreamBroken
+from proxy.core.json_pieces import CannotSplit, pieces, split
 from proxy.core.listing import Entry, Listing, skip
 from proxy.core.model import Skipped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _MANDATORY: dict[str, object] = {"filename": "", "url": "", "hashes": {}}
 
@@ -31,6 +40,16 @@ class _Page(Struct, rename="kebab"):
     project_status: _Status | None = None
 
 
+class _Frame(Struct, rename="kebab"):
+    """A page that keeps to the standard, without its files."""
+
+    name: str
+    files: tuple[Literal[0]]
+    meta: _Meta = _Meta()
+    versions: list[str] | None = None
+    project_status: _Status | None = None
+
+
 class _OddPage(Struct, rename="kebab"):
     """The least that is a page; the rest is looked at piece by piece."""
 
@@ -42,11 +61,54 @@ class _OddPage(Struct, rename="kebab"):
 
 
 _page = msgspec.json.Decoder(_Page)
+_frame = msgspec.json.Decoder(_Frame)
+_entries = msgspec.json.Decoder(list[Entry])
+_odd_entries = msgspec.json.Decoder(list[Raw])
 _odd_page = msgspec.json.Decoder(_OddPage)
 _entry = msgspec.json.Decoder(Entry)
 
 
-def read_json(body: bytes) -> Listing:
+def read_json_in_pieces(body: bytes | bytearray) -> Listing:
+    """As `read_json`; raises CannotSplit, also while the entries are taken, where the page must be read whole.
+
+    `unread` grows while the entries are taken.
+    """
+    frame, start, end = split(body, b"files")
+    try:
+        page = _frame.decode(frame)
+    except (ValueError, RecursionError) as error:
+        raise CannotSplit from error
+    unread: list[Skipped] = []
+    status = page.project_status or _Status()
+    return Listing(
+        _entries_in(pieces(body, start, end), unread),
+        page.meta.api_version,
+        page.name,
+        page.versions,
+        status.status,
+        status.reason,
+        unread=unread,
+    )
+
+
+def _entries_in(arrays: Iterator[bytes], unread: list[Skipped]) -> Iterator[Entry]:
+    for array in arrays:
+        try:
+            yield from _read_entries(array, unread)
+        except (ValueError, RecursionError) as error:
+            raise CannotSplit from error
+
+
+def _read_entries(array: bytes, unread: list[Skipped]) -> list[Entry]:
+    try:
+        return _entries.decode(array)
+    except msgspec.ValidationError:
+        read = [_read_entry(raw) for raw in _odd_entries.decode(array)]
+    unread += (skipped for skipped in read if isinstance(skipped, Skipped))
+    return [entry for entry in read if isinstance(entry, Entry)]
+
+
+def read_json(body: bytes | bytearray) -> Listing:
     """The page in `body`; raises UpstreamBroken where it is no JSON, or JSON of another shape.
 
     An optional field of the wrong type is dropped; an entry without a sound filename, url or hashes goes to `unread`.
@@ -59,7 +121,7 @@ def read_json(body: bytes) -> Listing:
         raise UpstreamBroken(f"the JSON cannot be decoded: {error}") from error
 
 
-def _read_page(body: bytes) -> Listing:
+def _read_page(body: bytes | bytearray) -> Listing:
     try:
         page = _page.decode(body)
     except msgspec.ValidationError:
@@ -68,7 +130,7 @@ def _read_page(body: bytes) -> Listing:
     return Listing(page.files, page.meta.api_version, page.name, page.versions, status.status, status.reason)
 
 
-def _read_odd_page(body: bytes) -> Listing:
+def _read_odd_page(body: bytes | bytearray) -> Listing:
     page = _odd_page.decode(body)
     read = [_read_entry(raw) for raw in page.files]
     versions = page.versions if isinstance(page.versions, list) else None

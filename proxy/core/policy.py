@@ -167,8 +167,7 @@ def decide(registry: Registry, principal: Principal, scope: Scope, name: Project
 
 def hides(rules: FileRules, file: File, now: datetime) -> Reason | None:
     """The reason why a forwarded file is hidden, or None where it is shown."""
-    group = rules.group
-    if not (group.deny or group.allow or group.min_age):
+    if not may_hide(rules):
         return None
     version = version_of(file.filename, rules.name)
     return _hides_version(rules, version) or _hides_young(rules, file, version, now)
@@ -177,6 +176,12 @@ def hides(rules: FileRules, file: File, now: datetime) -> Reason | None:
 def policy_time(now: datetime) -> datetime:
     """The time by which `min_age` judges, by the minute: pages and files agree, and pages can be kept meanwhile."""
     return now.replace(second=0, microsecond=0)
+
+
+def may_hide(rules: FileRules) -> bool:
+    """Whether there is any file that the rules might hide."""
+    group = rules.group
+    return bool(group.deny or group.allow or group.min_age)
 
 
 def appears_at(rules: FileRules, file: File) -> datetime | None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from io import BytesIO
+from itertools import chain
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin
 
@@ -16,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from proxy.core.negotiate import Representation
+from proxy.core.packed import groups
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,12 +53,9 @@ def render_detail(
     """
     addresses = _Addresses(upstream_urls=upstream_urls, base_url=base_url)
     if representation is Representation.JSON:
-        return _encoder.encode(_json_page(detail, addresses))
-    return _document(
-        f"Links for {detail.name}",
-        _status_tags(detail.status),
-        (_file_line(file, addresses) for file in detail.files),
-    )
+        return _json_page(detail, addresses)
+    lines = ("".join([_file_line(file, addresses) for file in group]) for group in groups(detail.files))
+    return _document(f"Links for {detail.name}", _status_tags(detail.status), lines)
 
 
 def render_list(listed: ProjectList, representation: Representation) -> bytes:
@@ -121,7 +121,7 @@ class _JsonPage(Struct, rename="kebab"):
     name: str
     project_status: _JsonStatus
     versions: tuple[str, ...]
-    files: list[_JsonFile]
+    files: tuple[()] = ()
 
 
 class _JsonProject(Struct, gc=False):
@@ -136,10 +136,12 @@ class _JsonList(Struct):
 _encoder = msgspec.json.Encoder(order="deterministic")
 
 
-def _json_page(detail: ProjectDetail, addresses: _Addresses) -> _JsonPage:
+def _json_page(detail: ProjectDetail, addresses: _Addresses) -> bytes:
     status = _JsonStatus(detail.status.status, detail.status.reason)
-    files = [_json_file(file, addresses) for file in detail.files]
-    return _JsonPage(_Meta(), detail.name, status, detail.versions, files)
+    frame = _encoder.encode(_JsonPage(_Meta(), detail.name, status, detail.versions))
+    arrays = (_encoder.encode([_json_file(file, addresses) for file in group]) for group in groups(detail.files))
+    files = (array[1:-1] if number == 0 else b"," + array[1:-1] for number, array in enumerate(arrays))
+    return _joined(chain((frame.removesuffix(b"]}"),), files, (b"]}",)))
 
 
 def _json_file(file: File, addresses: _Addresses) -> _JsonFile:
@@ -159,12 +161,19 @@ def _json_file(file: File, addresses: _Addresses) -> _JsonFile:
 
 def _document(title: str, tags: Iterable[str], lines: Iterable[str]) -> bytes:
     head = "".join(f"{tag}\n" for tag in (_meta_tag("pypi:repository-version", API_VERSION), *tags))
-    body = "".join(lines)
-    text = (
+    top = (
         f'<!DOCTYPE html>\n<html><head>\n<meta charset="utf-8">\n{head}<title>{escape(title)}</title>\n</head><body>\n'
-        f"<h1>{escape(title)}</h1>\n{body}</body></html>\n"
+        f"<h1>{escape(title)}</h1>\n"
     )
-    return text.encode(errors="replace")
+    return _joined(part.encode(errors="replace") for part in chain((top,), lines, ("</body></html>\n",)))
+
+
+def _joined(parts: Iterable[bytes]) -> bytes:
+    """The parts of a page as one; they are never in memory all beside it."""
+    page = BytesIO()
+    for part in parts:
+        page.write(part)
+    return page.getvalue()
 
 
 def _status_tags(status: ProjectStatus) -> Iterable[str]:

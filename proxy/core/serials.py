@@ -25,7 +25,7 @@ class _Page(Struct):
 _page = msgspec.json.Decoder(_Page)
 
 
-def parse_serial(header: str | None, body: bytes, content_type: str) -> int | None:
+def parse_serial(header: str | None, body: bytes | bytearray, content_type: str) -> int | None:
     """A page's serial as its header tells it, else its JSON's `meta` (on mirrors of static files); None for none."""
     if header is not None:
         return _plain(header)

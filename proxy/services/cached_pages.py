@@ -1,6 +1,7 @@
 """The pages of upstreams as they are kept: all in the store, those in use decoded in memory, with the absent names.
 
 A store in trouble is no reason to fail: what cannot be read is fetched, what cannot be kept is served all the same.
+A long page is served before it is stored; a kill between the two costs fetching it again.
 """
 
 from __future__ import annotations
@@ -15,21 +16,25 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from cachetools import LRUCache
 from msgspec.structs import replace
 
+from proxy.core import packed
 from proxy.core.digests import Sha256
 from proxy.core.errors import StorageTrouble
+from proxy.core.packed import PackedFiles
 from proxy.ports import CoreMetadataStore, PageStore
+from proxy.services.aside import Aside
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from proxy.core.model import File, PageEntry
     from proxy.core.names import ProjectName
+    from proxy.core.packed import Chunk
 
 logger = logging.getLogger(__name__)
 
-MAX_FILES_IN_MEMORY = 60_000
-"""Listed files of all pages held decoded, about 1 KB each; the store keeps the rest."""
+MAX_IN_MEMORY = 32 * 1024 * 1024
+"""Bytes of pages held in memory, PyPI's largest takes 18 MB; the store keeps the rest."""
 MAX_ABSENT = 10_000
 """Names remembered as absent, about 300 bytes each."""
 
@@ -58,17 +63,23 @@ class CachedPage:
     revision: int = field(default_factory=lambda: next(_revisions))
 
     @cached_property
-    def files(self) -> tuple[File, ...]:
+    def files(self) -> Sequence[File]:
         """The upstream's files; core metadata, its own or what we read, is offered with a sha256 or not at all."""
-        return tuple(map(self._shown, self.entry.detail.files))
+        return packed.revise(self.entry.detail.files, self._shown, self._concerns)
+
+    def find(self, sha256: Sha256, filename: str) -> File | None:
+        files = self.entry.detail.files
+        if isinstance(files, PackedFiles):
+            return files.find(sha256, filename)
+        file = self._by_name.get(filename)
+        return file if file is not None and file.sha256 == sha256 else None
 
     @cached_property
     def _by_name(self) -> Mapping[str, File]:
         return {file.filename: file for file in self.entry.detail.files}
 
-    def find(self, sha256: Sha256, filename: str) -> File | None:
-        file = self._by_name.get(filename)
-        return file if file is not None and file.sha256 == sha256 else None
+    def _concerns(self, chunk: Chunk) -> bool:
+        return chunk.hopes or bool(self.core_metadata)
 
     def _shown(self, file: File) -> File:
         known = self.core_metadata.get(file.sha256)
@@ -88,10 +99,9 @@ class CachedPages:
 
     def __init__(self, store: PageAndMetadataStore) -> None:
         self._store = store
-        self._memory: LRUCache[PageKey, CachedPage] = LRUCache(
-            MAX_FILES_IN_MEMORY, getsizeof=lambda page: len(page.entry.detail.files) + 1
-        )
+        self._memory: LRUCache[PageKey, CachedPage] = LRUCache(MAX_IN_MEMORY, getsizeof=_memory_of)
         self._absent_since: LRUCache[PageKey, datetime] = LRUCache(MAX_ABSENT)
+        self._aside: Aside[PageKey] = Aside()
 
     def is_absent(self, key: PageKey, ttl: timedelta, now: datetime) -> bool:
         """Whether the upstream said within `ttl` that it has no such project."""
@@ -110,6 +120,7 @@ class CachedPages:
         if (page := self._memory.get(key)) is not None:
             return page
         absent_since = self._absent_since.get(key)
+        await self._aside.settle(key)
         page = await self._read(key)
         # An answer of the upstream may have come while the store was read; it counts.
         if key in self._memory or self._absent_since.get(key) != absent_since:
@@ -125,17 +136,27 @@ class CachedPages:
         page = CachedPage(entry, {**known, **held.core_metadata} if held else known)
         self._absent_since.pop(key, None)
         self._hold(key, page)
-        try:
-            await self._store.save_page(entry)
-        except StorageTrouble as error:
-            logger.warning("cannot keep the page of %s: %s", key.name, error)
+        if len(entry.detail.files) > packed.MAX_LOOSE:
+            await self._aside.put(key, lambda: self._save(entry))
+        else:
+            await self._aside.settle(key)
+            await self._save(entry)
         return page
+
+    async def settle(self, key: PageKey) -> None:
+        """Until the page that was kept last is in the store, where others find it."""
+        await self._aside.settle(key)
+
+    async def close(self) -> None:
+        """Store what is left."""
+        await self._aside.close()
 
     async def confirm(self, key: PageKey, page: CachedPage, now: datetime) -> CachedPage:
         """The page, confirmed unchanged by the upstream."""
         current = self._memory.get(key, page)  # what was learnt of its wheels meanwhile stays
         confirmed = CachedPage(replace(page.entry, checked_at=now), current.core_metadata, current.revision)
         self._hold(key, confirmed)
+        await self._aside.settle(key)
         try:
             if not await self._store.confirm_page(confirmed.entry):  # it was evicted, or the disk did not take it
                 await self._store.save_page(confirmed.entry)
@@ -147,6 +168,7 @@ class CachedPages:
         """Drop the page: the upstream has no such project."""
         self._absent_since[key] = now
         self._memory.pop(key, None)
+        await self._aside.settle(key)
         try:
             await self._store.delete_page(*key)
         except StorageTrouble as error:
@@ -157,6 +179,12 @@ class CachedPages:
         await self._store.save_core_metadata(*key, wheel, metadata)
         if (page := self._memory.get(key)) is not None:
             self._hold(key, CachedPage(page.entry, {**page.core_metadata, wheel: metadata}))
+
+    async def _save(self, entry: PageEntry) -> None:
+        try:
+            await self._store.save_page(entry)
+        except StorageTrouble as error:
+            logger.warning("cannot keep the page of %s: %s", entry.detail.name, error)
 
     async def _read(self, key: PageKey) -> CachedPage | None:
         try:
@@ -174,7 +202,12 @@ class CachedPages:
             return {}
 
     def _hold(self, key: PageKey, page: CachedPage) -> None:
-        if len(page.entry.detail.files) < MAX_FILES_IN_MEMORY:
+        if _memory_of(page) <= MAX_IN_MEMORY:
             self._memory[key] = page
         else:
             self._memory.pop(key, None)
+
+
+def _memory_of(page: CachedPage) -> int:
+    """Bytes, about; what is not a file counts as one more."""
+    return packed.memory_of(page.entry.detail.files) + packed.LOOSE_FILE

@@ -9,6 +9,7 @@ import asyncio
 import time
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, assert_never
 
 from packaging.version import Version
@@ -18,6 +19,7 @@ from proxy.core.access import Action
 from proxy.core.distributions import version_of
 from proxy.core.errors import NotFound, Refused, UpstreamTrouble
 from proxy.core.model import ProjectDetail, ProjectStatus, Status
+from proxy.core.packed import pack, revise
 from proxy.core.policy import Decision, FileRules, Forward, Local, LocalFacts, Merge, Refuse, Scope
 from proxy.services.cached_pages import PageKey
 from proxy.services.grounds import Grounds
@@ -125,12 +127,16 @@ class Listing:
         upstream = page.entry.detail
         files = upstream.files if self.keeps_upstream_urls else page.files
         taken = self._local_names()
-        shown = tuple(file for file in files if file.filename not in taken and not policy.hides(rules, file, now))
+        if not taken and not policy.may_hide(rules):
+            return ProjectDetail(self.name, files, upstream.versions, upstream.status)
+        shown = revise(files, lambda file: None if file.filename in taken or policy.hides(rules, file, now) else file)
         if not local and len(shown) == len(files):
             return ProjectDetail(self.name, shown, upstream.versions, upstream.status)
         versions = [str(version) for file in shown if (version := version_of(file.filename, self.name))]
         status = self.local_status or upstream.status
-        return ProjectDetail(self.name, (*local, *shown), _in_order((*self._local_versions(), *versions)), status)
+        return ProjectDetail(
+            self.name, pack(chain(local, shown)), _in_order((*self._local_versions(), *versions)), status
+        )
 
     def _local_versions(self) -> tuple[str, ...]:
         return _in_order(str(Version(file.version)) for file in self._shown_local())

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from proxy.services.grounds import Grounds
     from proxy.services.listings import Listing, Listings
 
-MAX_RENDERED = 64 * 1024 * 1024
-"""Bytes of rendered pages held in memory."""
+MAX_RENDERED = 40 * 1024 * 1024
+"""Bytes of rendered pages held in memory; PyPI's largest has 19 MB in JSON."""
 RENDER_INLINE = 100
 """Listings of at most so many files are rendered on the loop: a thread would cost more."""
 

@@ -126,6 +126,7 @@ class UpstreamPages:
     async def close(self) -> None:
         await self._flights.close()
         await self._heads.close()
+        await self._cached.close()
 
     async def _get(self, key: PageKey, rules: CacheRules, patience: Patience) -> Seen:
         if self._cached.is_absent(key, rules.negative_ttl, self._clock.now()):

@@ -1,25 +1,31 @@
-"""A page's detail as bytes.
+"""A page's detail as bytes: its head, then its files in chunks, compressed.
 
-One call of the decoder holds the interpreter lock from its first byte to its last: the 28 MB of a project with 60 000
-files stop every thread, the event loop's too, for a quarter of a second. Files are therefore kept in chunks, each
-coded by a call of its own. In a worker thread the lock can change hands between them, but in Python's own loops only:
-`map` or `chain` over the chunks would be one call again.
+A long page is kept in the chunks that it is packed in (core.packed). One call of the decoder for all would hold the
+interpreter lock from its first byte to its last: the 28 MB of a project with 60 000 files would stop every thread, the
+event loop's too, for a quarter of a second.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from proxy.core.compress import zstd
 from proxy.core.model import File, ProjectDetail
+from proxy.core.packed import Chunk, PackedFiles, pack
 
-_CHUNK: Final = 256
-"""Files; about a millisecond to decode."""
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
-_SMALL: Final = 128 * 1024
+_SMALL: Final = 32 * 1024
 """Bytes; decoded sooner than a thread is reached."""
+_FEW: Final = 200
+"""Files; encoded sooner than a thread is reached."""
+_LEVEL: Final = 1
+_MAGIC: Final = b"\x28\xb5\x2f\xfd"  # a zstd frame; what was kept by versions that did not compress begins otherwise
+_ARRAY_OF_TWO, _ARRAY_32 = b"\x92", b"\xdd"  # MessagePack's heads of arrays
 
 
 class BrokenDetail(Exception):
@@ -27,19 +33,19 @@ class BrokenDetail(Exception):
 
 
 class _StoredDetail(msgspec.Struct, frozen=True, array_like=True):
-    """`head` is the detail without its files; each of `chunks` encodes a tuple of files."""
+    """`head` is the detail without its files; bytes among `chunks` encode a tuple of files."""
 
     head: ProjectDetail
-    chunks: tuple[bytes, ...]
+    chunks: tuple[Chunk | bytes, ...]
 
 
 _encoder = msgspec.msgpack.Encoder()
 _stored_decoder = msgspec.msgpack.Decoder(_StoredDetail)
-_chunk_decoder = msgspec.msgpack.Decoder(tuple[File, ...])
+_files_decoder = msgspec.msgpack.Decoder(tuple[File, ...])
 
 
 async def encode_detail(detail: ProjectDetail) -> bytes:
-    if len(detail.files) <= _CHUNK:
+    if len(detail.files) <= _FEW:
         return _encode(detail)
     return await asyncio.to_thread(_encode, detail)
 
@@ -52,16 +58,34 @@ async def decode_detail(data: bytes) -> ProjectDetail:
 
 
 def _encode(detail: ProjectDetail) -> bytes:
-    head = msgspec.structs.replace(detail, files=())
-    starts = range(0, len(detail.files), _CHUNK)
-    chunks = [_encoder.encode(detail.files[start : start + _CHUNK]) for start in starts]
-    return _encoder.encode(_StoredDetail(head, tuple(chunks)))
+    compressor = zstd.ZstdCompressor(_LEVEL)
+    compressed = [compressor.compress(part) for part in _parts(detail)]
+    return b"".join((*compressed, compressor.flush()))
+
+
+def _parts(detail: ProjectDetail) -> Iterator[bytes]:
+    """A _StoredDetail, never as a whole in memory."""
+    files = detail.files
+    chunks: Sequence[Chunk | bytes]
+    chunks = files.chunks if isinstance(files, PackedFiles) else [_encoder.encode(files)]
+    yield _ARRAY_OF_TWO + _encoder.encode(msgspec.structs.replace(detail, files=()))
+    yield _ARRAY_32 + len(chunks).to_bytes(4)
+    yield from map(_encoder.encode, chunks)
 
 
 def _decode(data: bytes) -> ProjectDetail:
     try:
-        stored = _stored_decoder.decode(data)
-        files = [file for chunk in stored.chunks for file in _chunk_decoder.decode(chunk)]
-    except (msgspec.MsgspecError, ValueError) as error:
+        stored = _stored_decoder.decode(zstd.decompress(data) if data.startswith(_MAGIC) else data)
+        return msgspec.structs.replace(stored.head, files=_unite(stored.chunks))
+    except (msgspec.MsgspecError, ValueError, zstd.ZstdError) as error:
         raise BrokenDetail(str(error)) from error
-    return msgspec.structs.replace(stored.head, files=tuple(files))
+
+
+def _unite(chunks: Sequence[Chunk | bytes]) -> Sequence[File]:
+    """The files; raises ValueError where a chunk is not what it was: it is found out now, not by who renders it."""
+    packed = [chunk for chunk in chunks if isinstance(chunk, Chunk)]
+    if any(len(chunk.unpack()) != len(chunk) for chunk in packed):
+        raise ValueError("a chunk has other files than it says")
+    if packed:
+        return PackedFiles(packed)
+    return pack(file for chunk in chunks if isinstance(chunk, bytes) for file in _files_decoder.decode(chunk))

@@ -92,7 +92,9 @@ def check_page_status(response: aiohttp.ClientResponse, upstream: str, name: Pro
         )
 
 
-async def parse_page(response: aiohttp.ClientResponse, body: bytes, name: ProjectName, reach: Reach) -> FetchedPage:
+async def parse_page(
+    response: aiohttp.ClientResponse, body: bytearray, name: ProjectName, reach: Reach
+) -> FetchedPage:
     """The page in an answer; raises UpstreamBroken."""
 
     def parse() -> FetchedPage:
@@ -104,7 +106,7 @@ async def parse_page(response: aiohttp.ClientResponse, body: bytes, name: Projec
     return parse() if len(body) <= _PARSE_INLINE else await asyncio.to_thread(parse)
 
 
-async def is_json_object(response: aiohttp.ClientResponse, body: bytes) -> bool:
+async def is_json_object(response: aiohttp.ClientResponse, body: bytearray) -> bool:
     """Whether the body says that it is a JSON object, and is one."""
 
     def parses() -> bool:

@@ -121,7 +121,7 @@ class HttpUpstream:
             body = await self._wire.read(response, MAX_PROVENANCE, what)
             if not await is_json_object(response, body):
                 raise UpstreamBroken(f"the upstream {self.name} sent something else than {what}")
-            return body
+            return bytes(body)
 
     @asynccontextmanager
     async def open_file(self, url: str, wanted: ByteRange | None = None) -> AsyncIterator[Body]:

@@ -57,14 +57,14 @@ class Wire:
                 url = self._next_hop(response)
         raise UpstreamBroken(f"the upstream {self._name} redirects without end")
 
-    async def read(self, response: aiohttp.ClientResponse, limit: int, what: str) -> bytes:
+    async def read(self, response: aiohttp.ClientResponse, limit: int, what: str) -> bytearray:
         """The decoded body, never more than `limit` bytes of it in memory; raises UpstreamTrouble."""
         body = bytearray()
         async for chunk in self.chunks(response, UpstreamBroken):
             body += chunk
             if len(body) > limit:
                 raise UpstreamBroken(f"the upstream {self._name} sent {what} without end")
-        return bytes(body)
+        return body
 
     async def chunks(
         self, response: aiohttp.ClientResponse, cut_off: type[UpstreamTrouble]

@@ -16,6 +16,7 @@ from proxy.services.listings import Elsewhere
 from proxy.services.pages import Form
 from proxy.services.upstream_pages import Unfetched
 from proxy.web import html
+from proxy.web.bodies import body_of
 from proxy.web.caller import caller_of, privately
 from proxy.web.conditional import not_modified
 from proxy.web.site import SITE
@@ -107,7 +108,7 @@ def _answer(request: web.Request, caller: Principal, form: Form, page: PageAnswe
     if not_modified(request, etag):
         return web.Response(status=304, headers={**_caching(caller, page.cache_status), "ETag": etag})
     headers = {**_headers(caller, form, page.cache_status), "ETag": etag}
-    return web.Response(body=page.rendered.body, headers=headers)
+    return web.Response(body=body_of(page.rendered.body), headers=headers)
 
 
 def _caching(caller: Principal, status: CacheStatus) -> dict[str, str]:

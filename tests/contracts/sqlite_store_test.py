@@ -12,12 +12,15 @@ from contextlib import closing, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from msgspec import structs
 
+from proxy.core.compress import zstd
 from proxy.core.digests import sha256_of
 from proxy.core.distributions import Kind
 from proxy.core.errors import NameTaken, StorageFull, StorageTrouble
+from proxy.core.packed import Chunk
 from proxy.core.policy import LocalFacts
 from proxy.ports import Use
 from proxy.sqlite import cache, database, migrate
@@ -260,12 +263,32 @@ class TestConcurrency:
 
     async def test_a_large_page_comes_back_whole(self, path: Path) -> None:
         entry = page_entry(files=1)
-        many = structs.replace(entry.detail, files=entry.detail.files * 40_000)
+        many = structs.replace(entry.detail, files=(*entry.detail.files,) * 40_000)
         async with open_store(path) as store:
             await store.save_page(structs.replace(entry, detail=many))
             found = await store.find_page("pypi", DEMO)
         assert found is not None
         assert found.detail == many
+
+    async def test_pages_that_earlier_versions_kept_are_read(self, path: Path) -> None:
+        """They did not compress, and kept all files in chunks of 256."""
+        encode = msgspec.msgpack.encode
+        for count in (2, 600):
+            entry = page_entry(files=count)
+            files = entry.detail.files
+            chunks = [encode(files[start : start + 256]) for start in range(0, count, 256)]
+            async with open_store(path) as store:
+                await store.save_page(entry)
+                with raw(path) as connection:
+                    kept = encode([structs.replace(entry.detail, files=()), chunks])
+                    connection.execute("UPDATE page_details SET detail = ?", (kept,))
+                assert await store.find_page("pypi", DEMO) == entry
+
+    async def test_a_page_takes_less_room_than_its_files(self, path: Path) -> None:
+        entry = page_entry(files=2000)
+        async with open_store(path) as store:
+            await store.save_page(entry)
+            assert 0 < (await store.measure_cache()).pages < len(msgspec.msgpack.encode(entry.detail.files)) / 2
 
 
 class TestIdentity:
@@ -427,7 +450,11 @@ class TestTrouble:
     ) -> None:
         async with open_store(path) as store:
             await store.save_page(page_entry())
-            for broken in (b"", b"\xc1", b"\x92\x80\x90"):
+            head = structs.replace(page_entry().detail, files=())
+            other_files = msgspec.msgpack.encode([head, [Chunk(memoryview(b"\x91\x80"), b"12345678", hopes=False)]])
+            fewer_files = msgspec.msgpack.encode([head, [Chunk(memoryview(b"\x90"), b"12345678", hopes=False)]])
+            cut_off = zstd.compress(msgspec.msgpack.encode([head, []]))[:-5]
+            for broken in (b"", b"\xc1", b"\x92\x80\x90", other_files, fewer_files, cut_off):
                 with raw(path) as connection:
                     connection.execute("UPDATE page_details SET detail = ?", (broken,))
                 assert await store.find_page("pypi", DEMO) is None

@@ -450,3 +450,32 @@ class TestStatus:
         detail = parse(page(entry(), entry(hashes={}), project_status=quarantined, versions=["1.0"]))
         assert detail.status.status is Status.QUARANTINED
         assert (detail.files, detail.versions, detail.skipped) == ((), ("1.0",), ())
+
+
+class TestLongPages:
+    """They are read in pieces."""
+
+    COUNT = 2000
+
+    def files(self) -> list[dict[str, object]]:
+        return [entry(f"demo_pkg-1.{number}.tar.gz", size=number) for number in range(self.COUNT)]
+
+    def test_all_files_in_order(self) -> None:
+        files = parse(page(*self.files(), versions=["0.1"])).files
+        assert [file.size for file in files] == list(range(self.COUNT))
+
+    def test_odd_entries_are_told_from_the_rest(self) -> None:
+        odd = {"filename": "odd-1.0.tar.gz", "url": 7, "hashes": {}}
+        detail = parse(page(odd, *self.files(), entry("demo_pkg-2.tar.gz", hashes={}), odd))
+        assert len(detail.files) == self.COUNT
+        assert [skipped.filename for skipped in detail.skipped] == ["odd-1.0.tar.gz"] * 2 + ["demo_pkg-2.tar.gz"]
+
+    @pytest.mark.parametrize("fields", [{"versions": 7}, {"x": [{"files": [{}]}]}, {"project_status": []}])
+    def test_odd_pages_too(self, fields: dict[str, object]) -> None:
+        assert len(parse(page(*self.files(), **fields)).files) == self.COUNT
+
+    def test_a_page_that_was_cut_off_is_broken(self) -> None:
+        body = page(*self.files())
+        for end in (-1, -2, -3, -100_000):
+            with pytest.raises(UpstreamBroken):
+                parse(body[:end])

@@ -16,7 +16,9 @@ from msgspec import structs
 from proxy.core.digests import sha256_of
 from proxy.core.errors import StorageFull, UpstreamBroken, UpstreamTrouble
 from proxy.core.freshness import CacheRules
+from proxy.core.model import File
 from proxy.core.names import ProjectName
+from proxy.core.packed import LOOSE_FILE, MAX_LOOSE
 from proxy.services import cached_pages, upstream_trouble
 from tests.builders import build_wheel
 from tests.fakes.gate import Gate, settle
@@ -26,13 +28,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from proxy.core.digests import Sha256
-    from proxy.core.model import File, PageEntry
+    from proxy.core.model import PageEntry
     from proxy.services.cached_pages import CachedPage
     from tests.services.house import House, MakeHouse
 
 DOWN = UpstreamTrouble("the upstream pypi cannot be reached")
 WHEEL = build_wheel("demo", "1.0")
 NEXT = build_wheel("demo", "2.0")
+FILE = File("", "https://files.example/x", {"sha256": "ab" * 32})
 TTL_MINUTES = 10  # of CacheRules() and of the documented defaults
 STALE_DAYS = 30
 
@@ -152,7 +155,7 @@ class TestMemory:
     @pytest.fixture
     async def small(self, make_house: MakeHouse, monkeypatch: pytest.MonkeyPatch) -> House:
         """Memory for seven: pages count one, and one for each file."""
-        monkeypatch.setattr(cached_pages, "MAX_FILES_IN_MEMORY", 7)
+        monkeypatch.setattr(cached_pages, "MAX_IN_MEMORY", 7 * LOOSE_FILE)
         house = await make_house()
         for name, files in {"a": 2, "b": 2, "c": 2, "large": 7}.items():
             for version in range(files):
@@ -219,6 +222,105 @@ class TestMemory:
             tracemalloc.stop()
         assert max(growths[2:]) < 10_000
         assert house.store.pages == {}
+
+
+class TestLongPages:
+    """They are served before they are stored."""
+
+    @pytest.fixture
+    def demo(self, house: House) -> File:
+        return self.add(house, 1)
+
+    @pytest.fixture
+    def saving(self, house: House, monkeypatch: pytest.MonkeyPatch) -> Gate:
+        """Where the store waits before it saves a page."""
+        gate, save = Gate(), house.store.save_page
+
+        async def save_slowly(entry: PageEntry) -> None:
+            await gate.pass_through()
+            await save(entry)
+
+        monkeypatch.setattr(house.store, "save_page", save_slowly)
+        return gate
+
+    def add(self, house: House, major: int) -> File:
+        """Files of one more version than fit a page that is stored at once; the last one."""
+        files = [structs.replace(FILE, filename=f"demo-{major}.{minor}.tar.gz") for minor in range(MAX_LOOSE + 1)]
+        house.pypi.list("demo", *files)
+        return files[-1]
+
+    @pytest.mark.parametrize("memory", [cached_pages.MAX_IN_MEMORY, 0])
+    async def test_the_store_is_not_waited_for(
+        self, house: House, saving: Gate, monkeypatch: pytest.MonkeyPatch, memory: int
+    ) -> None:
+        monkeypatch.setattr(cached_pages, "MAX_IN_MEMORY", memory)
+        assert (await ask(house))[1] == "fwd=miss; stored"
+        assert house.store.pages == {}
+        again = asyncio.create_task(ask(house))
+        saving.open()
+        assert (await again)[1] == "hit; ttl=600", "where it is not in memory, the store was waited for"
+        assert house.pypi.count() == 1
+
+    async def test_their_files_are_found(self, house: House, demo: File) -> None:
+        page = await page_of(house)
+        assert page.find(demo.sha256, demo.filename) == demo
+        assert page.find(demo.sha256, "demo-2.0.tar.gz") is None
+
+    async def test_what_is_read_out_of_their_wheels_shows(self, house: House, demo: File) -> None:
+        wheel = house.pypi.add("demo", WHEEL, offers_metadata=False)
+        assert (await page_of(house)).files[-1] == wheel
+        await house.upstream_pages.learn("pypi", DEMO, wheel.sha256, sha256_of(b"metadata"))
+        *others, shown = (await page_of(house)).files
+        assert shown == structs.replace(wheel, core_metadata={"sha256": sha256_of(b"metadata")})
+        assert len(others) == MAX_LOOSE + 1
+        assert demo in others
+
+    async def test_what_is_left_is_stored_in_the_end(self, make_house: MakeHouse, house: House, saving: Gate) -> None:
+        saving.open()
+        await ask(house)
+        await house.upstream_pages.close()
+        restarted = await make_house(upstreams=[house.pypi], store=house.store, clock=house.clock)
+        assert (await ask(restarted))[1] == "hit; ttl=600"
+
+    async def test_the_last_page_is_the_one_that_is_stored(self, house: House, saving: Gate) -> None:
+        await ask(house)
+        self.add(house, 2)
+        house.clock.advance(minutes=TTL_MINUTES)
+        second = asyncio.create_task(ask(house))
+        await saving.waiting()
+        saving.open()
+        await second
+        await house.upstream_pages.close()
+        assert len(house.store.pages["pypi", DEMO].detail.files) == 2 * (MAX_LOOSE + 1)
+
+    async def test_a_confirmation_comes_after_what_it_confirms(self, house: House, saving: Gate) -> None:
+        await ask(house)
+        house.clock.advance(minutes=TTL_MINUTES)
+        second = asyncio.create_task(ask(house))
+        await saving.waiting()
+        saving.open()
+        assert (await second)[1] == "fwd=stale"
+        assert house.store.pages["pypi", DEMO].checked_at == house.clock.now()
+        assert saving.arrived == 1
+
+    async def test_an_absence_comes_after_the_page(self, house: House, saving: Gate) -> None:
+        await ask(house)
+        house.pypi.remove("demo")
+        house.clock.advance(minutes=TTL_MINUTES)
+        second = asyncio.create_task(house.upstream_pages.get("pypi", DEMO))
+        await saving.waiting()
+        saving.open()
+        assert (await second).page is None
+        assert house.store.pages == {}
+
+    async def test_without_storage_they_are_served_all_the_same(
+        self, house: House, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        house.store.trouble = StorageFull("no space left")
+        assert (await ask(house))[1] == "fwd=miss; stored"
+        await house.upstream_pages.close()
+        assert "cannot keep the page of demo: no space left" in caplog.text
+        assert (await ask(house))[1] == "hit; ttl=600"
 
 
 class TestAnswersWhileTheStoreIsRead:
