@@ -95,13 +95,17 @@ def promised_metadata(file: File) -> Sha256 | None:
 
 
 class CachedPages:
-    """Pages by upstream and name. One that is over the whole bound of memory stays in the store alone."""
+    """Pages by upstream and name. One that is over the whole bound of memory stays in the store alone.
+
+    `changes` grows with each page that becomes another.
+    """
 
     def __init__(self, store: PageAndMetadataStore) -> None:
         self._store = store
         self._memory: LRUCache[PageKey, CachedPage] = LRUCache(MAX_IN_MEMORY, getsizeof=_memory_of)
         self._absent_since: LRUCache[PageKey, datetime] = LRUCache(MAX_ABSENT)
         self._aside: Aside[PageKey] = Aside()
+        self.changes = 0
 
     def is_absent(self, key: PageKey, ttl: timedelta, now: datetime) -> bool:
         """Whether the upstream said within `ttl` that it has no such project."""
@@ -110,6 +114,7 @@ class CachedPages:
 
     def forget_absent(self) -> None:
         """Ask for all names again."""
+        self.changes += 1
         self._absent_since.clear()
 
     def held(self, key: PageKey) -> CachedPage | None:
@@ -166,6 +171,7 @@ class CachedPages:
 
     async def forget(self, key: PageKey, now: datetime) -> None:
         """Drop the page: the upstream has no such project."""
+        self.changes += 1
         self._absent_since[key] = now
         self._memory.pop(key, None)
         await self._aside.settle(key)
@@ -202,6 +208,7 @@ class CachedPages:
             return {}
 
     def _hold(self, key: PageKey, page: CachedPage) -> None:
+        self.changes += 1
         if _memory_of(page) <= MAX_IN_MEMORY:
             self._memory[key] = page
         else:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from proxy.core import cache_status
 from proxy.core.policy import policy_time
@@ -16,13 +17,14 @@ from proxy.services.local_memory import MAX_AGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from proxy.core.cache_status import CacheStatus
     from proxy.ports import Clock
     from proxy.services.cached_pages import CachedPage, PageKey
     from proxy.services.local_memory import LocalRows
     from proxy.services.upstream_pages import UpstreamPages
+
+_SECOND: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +42,49 @@ class Grounds:
     minute: datetime | None = None
 
 
+class Mark(NamedTuple):
+    """Equal marks: nothing was published and no page has changed in between."""
+
+    generation: bytes
+    pages: int
+
+
+class Stand(NamedTuple):
+    """An answer still stands, with this `Cache-Status`: from now until then, as long as the mark stays."""
+
+    cache_status: CacheStatus
+    until: datetime
+
+
 class Recall:
+    """`timer` gives seconds of a clock that only goes forward."""
+
     def __init__(
         self, rows: LocalRows, pages: UpstreamPages, clock: Clock, timer: Callable[[], float] = time.monotonic
     ) -> None:
         self._rows = rows
         self._pages = pages
-        self._clock = clock
         self._timer = timer
+        self.now = clock.now
 
-    def find_status(self, grounds: Grounds) -> CacheStatus | None:
-        """The `Cache-Status` of a page that stands on these grounds, None where it no longer does."""
-        if self._timer() - grounds.since >= MAX_AGE or self._rows.generation() != grounds.generation:
+    def mark(self) -> Mark:
+        return Mark(self._rows.generation(), self._pages.changes)
+
+    def find(self, grounds: Grounds, now: datetime) -> Stand | None:
+        """Whether an answer stands on these grounds now; it is looked at again each second."""
+        left = MAX_AGE - (self._timer() - grounds.since)
+        if left <= 0 or self._rows.generation() != grounds.generation:
             return None
-        now = self._clock.now()
         if grounds.minute is not None and grounds.minute != policy_time(now):
             return None
         if not all(self._pages.is_absent(key, now) for key in grounds.absent):
             return None
-        return cache_status.LOCAL if grounds.page is None else self._pages.find_fresh(*grounds.page, now)
+        until = now if grounds.absent else min(now.replace(microsecond=0) + _SECOND, now + timedelta(seconds=left))
+        if grounds.page is None:
+            return Stand(cache_status.LOCAL, until)
+        fresh = self._pages.find_fresh(*grounds.page, now)
+        if fresh is None:
+            return None
+        if fresh.ttl is not None:  # told in whole seconds
+            until = min(until, now + fresh.ttl % _SECOND)
+        return Stand(cache_status.fresh(fresh.ttl), until)

@@ -106,12 +106,17 @@ class UpstreamPages:
         """Whether the upstream said a moment ago that it has no such project."""
         return self._cached.is_absent(key, self._rules.negative_ttl, now)
 
-    def find_fresh(self, key: PageKey, page: CachedPage, now: datetime) -> CacheStatus | None:
-        """With what status `page` would be served now; None where another page would, or somebody had to be asked."""
+    @property
+    def changes(self) -> int:
+        """Grows whenever a page becomes another, or may be judged by other rules."""
+        return self._cached.changes
+
+    def find_fresh(self, key: PageKey, page: CachedPage, now: datetime) -> Fresh | None:
+        """How fresh `page` is, where it would be served now; None where another would, or somebody had to be asked."""
         if self._cached.held(key) is not page:
             return None
         plan = before_request(page.entry, self._rules, now)
-        return cache_status.fresh(plan.ttl) if isinstance(plan, Fresh) else None
+        return plan if isinstance(plan, Fresh) else None
 
     async def learn(self, upstream: str, name: ProjectName, wheel: Sha256, metadata: Sha256) -> None:
         """Note what a wheel's core metadata is, and show it on the page from now on."""

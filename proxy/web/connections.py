@@ -90,6 +90,7 @@ class Connection(web.RequestHandler):
         "_gone",
         "_head",
         "_heard",
+        "_lane",
         "_limits",
         "_phase",
         "_remote",
@@ -98,6 +99,7 @@ class Connection(web.RequestHandler):
         "_taken_at",
         "_wire",
         "_writer",
+        "warm_at",
     )
 
     def __init__(self, everyone: Connections, limits: Limits) -> None:
@@ -117,11 +119,13 @@ class Connection(web.RequestHandler):
         self._writer: AbstractStreamWriter | None = None
         self._body: StreamReader | None = None
         self._ended = False
+        self.warm_at = 0.0  # when the lane answered here last, by the loop's clock
         self._heard: bytes | None = None  # the head that is being answered, where it came by itself and in one piece
         self._gone: asyncio.Future[None] = loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._wire = cast("asyncio.Transport", transport)
+        self._lane = self._all.warm
         self._remote = _address(transport)
         if self._all.let_in(self):
             super().connection_made(transport)
@@ -137,8 +141,11 @@ class Connection(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         if self._phase is Phase.REFUSED:
             return
-        if self._all.warm and self._is_idle():
-            if self._answer_warm(self._all.warm, data):
+        if self._lane is not None and self._is_idle():
+            answer = self._lane.answer(data, self._remote)
+            if answer is not None:
+                self._note_warm()
+                self._wire.write(answer)
                 return
             self._heard = data if is_whole_head(data) else None
         if data and self._phase is Phase.QUIET:
@@ -169,8 +176,8 @@ class Connection(web.RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         heard, self._heard = self._heard, None
         finished = await super().finish_response(request, resp, start_time)
-        if heard and self._all.warm and not finished[1]:
-            self._all.warm.learn(heard, request, resp)
+        if heard and self._lane and not finished[1]:
+            self._lane.learn(heard, request, resp)
         if self._phase is Phase.REFUSED:
             await self._see_off()
         else:  # the rest of a body that nobody reads is no head; aiohttp bounds it
@@ -218,7 +225,7 @@ class Connection(web.RequestHandler):
             self.force_close()
         unsent = self._wire.get_write_buffer_size()
         taken = (self._writer.output_size if self._writer else 0) - unsent
-        if not unsent or taken >= self._taken + MIN_TAKEN:
+        if not unsent or taken < self._taken or taken >= self._taken + MIN_TAKEN:  # less: the lane has answered
             self._taken, self._taken_at = taken, now
         elif now - self._taken_at > self._limits.stall:
             self._wire.abort()
@@ -242,25 +249,22 @@ class Connection(web.RequestHandler):
 
     def _is_idle(self) -> bool:
         """Whether the next bytes begin a request, all before them is answered, and the client has taken it."""
+        waiter = self._waiter  # of aiohttp, for the next request
         return (
-            self._waiter is not None
-            and not self._waiter.done()
-            and not self._head
-            and not (self._messages or self._upgraded or self._close or self._force_close)
+            waiter is not None
+            and not (self._head or self._messages or self._upgraded or waiter.done())
             and not self._wire.get_write_buffer_size()
         )
 
-    def _answer_warm(self, lane: WarmLane, data: bytes) -> bool:
-        answer = lane.answer(data, self._remote)
-        if answer is None:
-            return False
-        self._enter(Phase.QUIET)
-        self._all.note_waiting(self)
-        self._next_keepalive_close_time = self._since + self._keepalive_timeout
-        self._writer = self._body = None
-        self._wire.write(answer)
-        self._taken, self._taken_at = -self._wire.get_write_buffer_size(), self._since
-        return True
+    def _note_warm(self) -> None:
+        """Answered by the lane: all that follows from that is worked out when it matters."""
+        self.warm_at = self._loop.time()
+        if self._phase is Phase.ASKING:
+            self._enter(Phase.QUIET)
+
+    def _process_keepalive(self) -> None:
+        self._next_keepalive_close_time = max(self._next_keepalive_close_time, self.warm_at + self._keepalive_timeout)
+        super()._process_keepalive()
 
     def _rest(self) -> None:
         """The answer was sent and the request has come to its end."""
@@ -356,12 +360,22 @@ class Connections(web.Server):
         await super().shutdown(timeout)
 
     def _make_room(self) -> bool:
-        longest = next(iter(self._waiting), None)
+        longest = self._longest_waiting()
         if longest is None or self._now() - self._waiting[longest] < self._limits.look:
             return False
         self.let_go(longest)
         longest.make_room()
         return True
+
+    def _longest_waiting(self) -> Connection | None:
+        """Who was answered by the warm lane has waited since then: it is noted here, when it matters."""
+        while (longest := next(iter(self._waiting), None)) is not None:
+            noted = self._waiting[longest]
+            if longest.warm_at <= noted:
+                return longest
+            self.note_busy(longest)
+            self._waiting[longest] = longest.warm_at
+        return None
 
     def _look(self) -> None:
         now = self._now()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from aiohttp import web
 from aiohttp.helpers import rfc822_formatted_time
 
+from proxy.core.cache_status import source_of
 from proxy.web.access_log import ACCESS_LOG, Answered
 from proxy.web.counting import kind_of, size_of
 from proxy.web.refusals import new_id
@@ -26,10 +27,11 @@ from proxy.web.site import BEARS_SECRET, CURRENT, SITE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
 
     from proxy.core.cache_status import CacheStatus
     from proxy.core.metrics import AnswerCells
-    from proxy.services.grounds import Grounds
+    from proxy.services.grounds import Grounds, Mark
     from proxy.services.pages import Rendered
     from proxy.web.site import Site
 
@@ -42,6 +44,8 @@ MAX_SIZE: Final = 24 * 1024 * 1024
 _OVERHEAD: Final = 1024
 """Bytes, about, that an answer takes besides."""
 _END: Final = b"\r\n\r\n"
+_ID: Final = b"\0"
+"""Stands where the request id is to be; no header field holds it."""
 _CHANGING: Final = ("Cache-Status", "Date", "X-Request-Id")
 """The fields that are another each time, in the order in which the slow lane writes them."""
 
@@ -62,14 +66,24 @@ class Standing(NamedTuple):
 STANDING = web.RequestKey("standing", Standing)
 
 
-@dataclass(frozen=True, slots=True)
+class _Given(NamedTuple):
+    """The answer as it is given from `since` until then, while the mark stays: around the request's id."""
+
+    since: datetime
+    until: datetime
+    mark: Mark
+    before: bytes
+    after: bytes
+    cache_status: str
+
+
+@dataclass(slots=True)
 class _Answer:
     """What one head is answered with. `template` is the answer's head with a place for each of `_CHANGING`; `body`
     gives None where the page is kept no more; `room` is what all this takes, in bytes.
     """
 
     site: Site
-    ever_known: bool
     standing: Standing
     template: bytes
     body: Callable[[], bytes | None]
@@ -78,6 +92,7 @@ class _Answer:
     status: str
     length: int
     room: int
+    given: _Given
 
 
 class WarmLane:
@@ -95,14 +110,14 @@ class WarmLane:
         if answer is None:
             return None
         began = time.perf_counter()
-        status, body = self._find_status(answer.site, answer.ever_known, answer.standing), answer.body()
-        if status is None or body is None:
+        given = self._renew(answer)
+        body = answer.body()
+        if given is None or body is None:
             self._forget(head)
             return None
         request_id = new_id()
-        changing = (status.header.encode(), rfc822_formatted_time().encode(), request_id.encode())
-        self._tell(answer, remote, request_id, status, time.perf_counter() - began)
-        return answer.template % changing + body
+        self._tell(answer, remote, request_id, time.perf_counter() - began)
+        return b"".join((given.before, request_id.encode(), given.after, body))
 
     def learn(self, head: bytes, request: web.BaseRequest, response: web.StreamResponse) -> None:
         """The slow lane has answered this head, whole; remember it where the answer may be given again."""
@@ -116,44 +131,61 @@ class WarmLane:
         while self._room > MAX_SIZE:
             self._forget(next(iter(self._answers)))
 
-    def _find_status(self, site: Site, ever_known: bool, standing: Standing) -> CacheStatus | None:  # noqa: FBT001
-        """The `Cache-Status` to answer with; None where another answer may be due by now."""
-        if self._current.site is not site or site.tokens.ever_known is not ever_known:
+    def _renew(self, answer: _Answer) -> _Given | None:
+        """What is to be given now: what was given before, or the same as of now; None where it does not stand."""
+        site, given = answer.site, answer.given
+        if site is not self._current.site:
             return None
-        status = site.recall.find_status(standing.grounds)
-        return status and (standing.cache_status or status)
+        now, mark = site.recall.now(), site.recall.mark()
+        if given.since <= now < given.until and given.mark == mark:
+            return given
+        renewed = _give(answer.standing, answer.template, site, now, mark)
+        if renewed:
+            answer.given = renewed
+        return renewed
 
     def _make(self, head: bytes, request: web.Request, response: web.StreamResponse) -> _Answer | None:
-        standing, site = request[STANDING], request[SITE]
-        ever_known, template = site.tokens.ever_known, _template(request, response)
-        status = self._find_status(site, ever_known, standing)
-        if status is None or template is None:
+        standing, site, template = request[STANDING], request[SITE], _template(request, response)
+        if template is None or site is not self._current.site:
+            return None
+        given = _give(standing, template, site, site.recall.now(), site.recall.mark())
+        if given is None:
             return None
         body, held = _keep(standing.body if response.status == 200 else b"")
         return _Answer(
-            site,
-            ever_known,
-            standing._replace(body=b""),
-            template,
-            body,
-            site.meters.cells_of(kind_of(request), response.status, status.source),
-            request.rel_url.raw_path,
-            str(response.status),
-            size_of(request, response),
-            2 * len(head) + len(template) + held + _OVERHEAD,
+            site=site,
+            standing=standing._replace(body=b""),
+            template=template,
+            body=body,
+            cells=site.meters.cells_of(kind_of(request), response.status, source_of(given.cache_status)),
+            path=request.rel_url.raw_path,
+            status=str(response.status),
+            length=size_of(request, response),
+            room=2 * len(head) + 2 * len(template) + held + _OVERHEAD,
+            given=given,
         )
 
-    def _tell(self, answer: _Answer, remote: str, request_id: str, status: CacheStatus, seconds: float) -> None:
+    def _tell(self, answer: _Answer, remote: str, request_id: str, seconds: float) -> None:
         answer.site.meters.answered(answer.cells, seconds, answer.length)
         if answer.standing.note:
             answer.standing.note()
         if answer.site.access_log:
-            path, given = answer.path, answer.status
-            self._log.note(Answered(time.time(), remote, "GET", path, given, seconds, request_id, status.header))
+            path, status, told = answer.path, answer.status, answer.given.cache_status
+            self._log.note(Answered(time.time(), remote, "GET", path, status, seconds, request_id, told))
 
     def _forget(self, head: bytes) -> None:
         if (gone := self._answers.pop(head, None)) is not None:
             self._room -= gone.room
+
+
+def _give(standing: Standing, template: bytes, site: Site, now: datetime, mark: Mark) -> _Given | None:
+    """The answer as of now; None where it does not stand. (`mark` is from before it was looked at.)"""
+    stand = site.recall.find(standing.grounds, now)
+    if stand is None:
+        return None
+    told = (standing.cache_status or stand.cache_status).header
+    before, after = (template % (told.encode(), rfc822_formatted_time().encode(), _ID)).split(_ID)
+    return _Given(now, stand.until, mark, before, after, told)
 
 
 def is_whole_head(data: bytes) -> bool:
