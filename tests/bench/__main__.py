@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.bench.bench import Bench, choose_servers
 from tests.bench.cores import pin_this_process
 from tests.bench.machine import describe_machine
+from tests.bench.processes import NotAvailable
 from tests.bench.report import as_json, fill_in, gaps, growth_tables, machine_table, main_table
 from tests.bench.results import collect
 from tests.bench.session import Options
@@ -33,7 +34,11 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends what was started, empties what was written
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         bench = Bench(Options(options.only, options.rounds, options.seconds), servers, options.cache, _tell)
-        results = collect(bench.run(Path(folder)))
+        try:
+            results = collect(bench.run(Path(folder)))
+        except NotAvailable as error:  # what all rows need: nginx, the recorded pages
+            _tell(str(error))
+            return 2
     parts = {
         "machine": machine_table(machine),
         "table": main_table(results),

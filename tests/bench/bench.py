@@ -9,7 +9,7 @@ from tests.bench.catalog import FILES, ROWS
 from tests.bench.cores import LOAD
 from tests.bench.nginx import Upstream
 from tests.bench.peers import Peers
-from tests.bench.processes import free_port
+from tests.bench.processes import NotAvailable, free_port
 from tests.bench.recording import PAGES, Recording
 from tests.bench.results import Sample
 from tests.bench.servers import ALL, Place, Product
@@ -112,7 +112,11 @@ class Bench:
             self._fill_installs((far, near))
 
     def _fill_installs(self, sites: Sequence[Site]) -> None:
-        self._recording.fetch_wheels()
-        for name in self._recording.pinned_names():
-            for site in sites:
-                site.add_page(name, self._recording.page(name))
+        """Where it cannot be recorded, uv fails and its row says so."""
+        try:
+            self._recording.fetch_wheels()
+            for name in self._recording.pinned_names():
+                for site in sites:
+                    site.add_page(name, self._recording.page(name))
+        except (NotAvailable, LookupError) as error:
+            self._say(str(error))

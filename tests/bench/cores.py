@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-_CORES: Final = sorted(os.sched_getaffinity(0))
+_CORES: Final = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]  # Linux alone has it
 SERVER: Final = frozenset(_CORES[:1])
 LOAD: Final = frozenset(_CORES[-1:])
 BOTH: Final = SERVER | LOAD

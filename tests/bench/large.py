@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from tests.bench.fetching import download, download_at_once
@@ -29,11 +30,7 @@ def measure(session: Session) -> Iterator[Found]:
         yield from fleet.compare(["large-memory"], _memory)
         for clients in _CLIENTS:
             session.say(f"large file, {clients} clients")
-            rows = [f"large-{clients}", f"large-cpu-{clients}"]
-            yield from fleet.compare(
-                rows,
-                lambda server, process, _, clients=clients: _speed(server, process, clients),  # type: ignore[misc]
-            )
+            yield from fleet.compare([f"large-{clients}", f"large-cpu-{clients}"], partial(_speed, clients))
 
 
 def _memory(server: Server, process: Process, _: int) -> list[float]:
@@ -45,7 +42,7 @@ def _memory(server: Server, process: Process, _: int) -> list[float]:
     return [(process.note_peak() - before) / MEGABYTE]
 
 
-def _speed(server: Server, process: Process, clients: int) -> list[float]:
+def _speed(clients: int, server: Server, process: Process, _: int) -> list[float]:
     link = server.file(process.url, LARGE.project, LARGE.filename)
     cpu, began = process.cpu, time.monotonic()
     sizes = [found.size for _ in range(_FILES // clients) for found in download_at_once(link, clients)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import re
+import subprocess
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     Turn = Callable[[Server, Process, int], Sequence[float]]
 
 MEGABYTE: Final = 1_000_000
-BROKEN: Final = (OSError, http.client.HTTPException, Broken, ValueError, KeyError)
+BROKEN: Final = (OSError, http.client.HTTPException, Broken, subprocess.SubprocessError, ValueError, KeyError)
 """What an answer that is none does to its client: a peer's trouble ends its row, not the run."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tests.bench.processes import NotAvailable
@@ -10,12 +11,15 @@ from tests.bench.wrk import rush
 from tests.e2e.wire import JSON, ask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from tests.bench.processes import Process
     from tests.bench.servers import Server
     from tests.bench.session import Found, Session
     from tests.bench.wrk import Rush
+
+    Want = Callable[[Server, str], "Wanted"]
+    """What to ask of a server at this URL."""
 
 ACCEPT: Final = {"Accept": JSON}
 _MAX_FAILURES: Final = 0.01
@@ -29,19 +33,20 @@ class Wanted(NamedTuple):
 def measure(session: Session) -> Iterator[Found]:
     with session.fleet(session.servers) as fleet:
         if session.options.wants("six") or session.options.wants("cpu"):
-            yield from fleet.compare(["six", "cpu"], lambda server, process, _: _six(session, server, process))
+            session.say("six")
+            yield from fleet.compare(["six", "cpu"], partial(_six, session))
         for row, want in _WANTS.items():
             if session.options.wants(row):
                 session.say(row)
-                yield from fleet.compare(
-                    [row],
-                    lambda server, process, _, want=want: [  # type: ignore[misc]
-                        _rush(session, process, want(server, process.url))[0].per_second
-                    ],
-                )
+                yield from fleet.compare([row], partial(_rate, session, want))
 
 
-def _six(session: Session, server: Server, process: Process) -> list[float]:
+def _rate(session: Session, want: Want, server: Server, process: Process, _: int) -> list[float]:
+    done, _cpu = _rush(session, process, want(server, process.url))
+    return [done.per_second]
+
+
+def _six(session: Session, server: Server, process: Process, _: int) -> list[float]:
     done, cpu = _rush(session, process, plain(server, process.url, "six"))
     return [done.per_second, cpu / done.answers * 1000]
 
@@ -96,7 +101,7 @@ def _small(server: Server, url: str) -> Wanted:
     return Wanted(link, {})
 
 
-_WANTS: Final = {
+_WANTS: Final[Mapping[str, Want]] = {
     "six-gzip": _gzip,
     "six-304": _unchanged,
     "requests": lambda server, url: plain(server, url, "requests"),
