@@ -29,7 +29,7 @@ def main() -> int:
         _tell(f"{' and '.join(missing)} not found: apt-get install wrk nginx-light")
         return 2
     servers = choose_servers(options.peers)
-    machine = describe_machine()
+    machine = describe_machine() | {"run": f"{options.rounds} rounds, wrk {options.seconds:g} s in each"}
     pin_this_process()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends what was started, empties what was written
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:

@@ -48,6 +48,7 @@ TABLE: Final = (
     Row("workers-pages", "two workers on two cores over one: warm pages", "x", "workers", _MORE, (Goal(1.8),)),
     Row("workers-credential", "the same, pages asked with a credential", "x", "workers", _MORE, (Goal(1.8),)),
     Row("uv", "uv pip install jupyterlab, warm cache, fresh client", "s", "installs", _LESS, (Goal(1, CACHE),)),
+    Row("uv-cpu", "server CPU for this", "s", "installs", _LESS),
     Row("peak", "peak memory of any process of the run", "MB", "peak", _LESS, (Goal(160),)),
 )
 

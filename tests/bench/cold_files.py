@@ -10,6 +10,7 @@ from tests.bench.fetching import download, download_at_once
 from tests.bench.processes import NotAvailable
 from tests.bench.servers import Product
 from tests.bench.site import made_files
+from tests.bench.warm import ACCEPT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
     from tests.bench.fetching import Download
     from tests.bench.processes import Process
     from tests.bench.servers import Server
-    from tests.bench.session import Found, Session
+    from tests.bench.session import Fleet, Found, Session
     from tests.bench.site import MadeFile
 
 _EACH_ROUND: Final = 5
 _CROWDS: Final = (20, 100)
+_GETS: Final = ("gets-20", "gets-100", "gets-page")
 CROWD_FILES: Final = 2_000
 _SETTLED: Final = 0.3
 """Seconds until the upstream has logged what it was asked: it does so when an answer has ended."""
@@ -42,19 +44,24 @@ def crowd_page(number: int) -> str:
 
 
 def measure(session: Session) -> Iterator[Found]:
-    rows = ("gets-20", "gets-100", "gets-page")
     with session.fleet(session.caches) as fleet:
         if session.options.wants("cold-file"):
             session.say("cold files")
             yield from fleet.compare(["cold-file"], _FirstByte(session))
-        if any(map(session.options.wants, rows)):
+        if any(map(session.options.wants, _GETS)):
             session.say("upstream GETs of many clients")
-            yield from fleet.compare(rows, _Crowds(session))
-    rows = ("workers-gets-20", "workers-gets-100", "workers-gets-page")
+            yield from _crowds(session, fleet, _GETS)
+    rows = [f"workers-{row}" for row in _GETS]
     if any(map(session.options.wants, rows)):
         session.say("upstream GETs of many clients, two workers")
         with session.fleet([Product(session.place, workers=2)]) as fleet:
-            yield from fleet.compare(rows, _Crowds(session))
+            yield from _crowds(session, fleet, rows)
+
+
+def _crowds(session: Session, fleet: Fleet, rows: Sequence[str]) -> Iterator[Found]:
+    crowds = _Crowds(session)
+    yield from fleet.compare(rows[:-1], crowds.files)
+    yield from fleet.compare(rows[-1:], crowds.page)
 
 
 class _FirstByte:
@@ -84,10 +91,16 @@ class _Crowds:
         self._session = session
         self._files = slow_files(session.options.rounds)
 
-    def __call__(self, server: Server, process: Process, number: int) -> Sequence[float]:
+    def files(self, server: Server, process: Process, number: int) -> Sequence[float]:
         files = self._files[number * len(_CROWDS) :]
-        counts = [self._file(server, process, file, clients) for file, clients in zip(files, _CROWDS, strict=False)]
-        return [*counts, self._page(server, process, crowd_page(number))]
+        return [self._file(server, process, file, clients) for file, clients in zip(files, _CROWDS, strict=False)]
+
+    def page(self, server: Server, process: Process, number: int) -> Sequence[float]:
+        project = crowd_page(number)
+        gets, found = self._ask(server.page(process.url, project), f"/{project}/", _CROWDS[0])
+        if any(each.status != 200 for each in found):
+            raise NotAvailable(f"not each of {_CROWDS[0]} clients got the page")
+        return [gets]
 
     def _file(self, server: Server, process: Process, file: MadeFile, clients: int) -> float:
         link = server.file(process.url, file.project, file.filename)
@@ -96,14 +109,8 @@ class _Crowds:
             raise NotAvailable(f"not each of {clients} clients got the file")
         return gets
 
-    def _page(self, server: Server, process: Process, project: str) -> float:
-        gets, found = self._ask(server.page(process.url, project), f"/{project}/", _CROWDS[0])
-        if any(each.status != 200 for each in found):
-            raise NotAvailable(f"not each of {_CROWDS[0]} clients got the page")
-        return gets
-
     def _ask(self, url: str, path: str, clients: int) -> tuple[float, Sequence[Download]]:
         before = self._session.upstream.gets(path)
-        found = download_at_once(url, clients)
+        found = download_at_once(url, clients, ACCEPT)
         time.sleep(_SETTLED)
         return float(self._session.upstream.gets(path) - before), found

@@ -40,13 +40,13 @@ def download(url: str, headers: Mapping[str, str] | None = None) -> Download:
     return found
 
 
-def download_at_once(url: str, clients: int) -> Sequence[Download]:
+def download_at_once(url: str, clients: int, headers: Mapping[str, str] | None = None) -> Sequence[Download]:
     """So many clients ask for the same at the same moment."""
     barrier = threading.Barrier(clients)
 
     def ask() -> Download:
         barrier.wait()
-        return download(url)
+        return download(url, headers)
 
     with ThreadPoolExecutor(clients) as pool:
         return [future.result() for future in [pool.submit(ask) for _ in range(clients)]]

@@ -31,18 +31,18 @@ def measure(session: Session) -> Iterator[Found]:
     try:
         pins = session.recording.pins()
     except NotAvailable as error:
-        yield from (Gap("uv", server.name, str(error)) for server in servers)
+        yield from (Gap(row, server.name, str(error)) for server in servers for row in ("uv", "uv-cpu"))
         return
     with session.fleet(servers) as fleet:
         session.say("uv pip install, to fill the caches")
         install = _Install(pins, session.folder / "uv")
-        list(fleet.compare(["uv"], install, rounds=1))
+        list(fleet.compare(["uv", "uv-cpu"], install, rounds=1))
         session.say("uv pip install")
-        yield from fleet.compare(["uv"], install, rounds=_ROUNDS if session.options.rounds > 1 else 1)
+        yield from fleet.compare(["uv", "uv-cpu"], install, rounds=_ROUNDS if session.options.rounds > 1 else 1)
 
 
 class _Install:
-    """Seconds of one installation into an empty folder."""
+    """Seconds of one installation into an empty folder, and the server's CPU seconds for it."""
 
     def __init__(self, pins: Path, folder: Path) -> None:
         self._pins = pins
@@ -55,7 +55,7 @@ class _Install:
         command = [sys.executable, "-m", "uv", "pip", "install", "--python", sys.executable, *options]
         target = ["--target", str(folder / "target"), "-r", str(self._pins)]
         env = clean_env(UV_CACHE_DIR=folder / "cache", HOME=folder)
-        began = time.monotonic()
+        cpu, began = process.cpu, time.monotonic()
         ended = subprocess.run(
             [*command, *target], env=env, capture_output=True, text=True, timeout=_PATIENCE, check=False
         )
@@ -63,4 +63,4 @@ class _Install:
         empty(folder)
         if ended.returncode:
             raise NotAvailable(f"uv fails: {ended.stderr.strip()[-200:]}")
-        return [took]
+        return [took, process.cpu - cpu]

@@ -78,8 +78,9 @@ class Upstream:
             + f"""
         access_log {self._asked} asked;
         location ~ ^/files/bench/(bench_slow-.*)$ {{ alias {made}/$1; limit_rate {self.SLOW}; }}
-        location ~ ^/simple/(bench-crowd-[0-9]+)/$ {{
-            alias {pages}/$1/index.json; types {{}} default_type {_JSON}; limit_rate {self.SLOW};
+        location ~ ^/simple/bench-crowd-[0-9]+/$ {{ rewrite ^/simple(.*)$ /crowd$1index.json last; }}
+        location /crowd/ {{
+            internal; alias {pages}/; types {{}} default_type {_JSON}; limit_rate {self.SLOW};
         }}"""
         )
         self._lines = (folder, http, server, port)

@@ -99,7 +99,7 @@ def figure(value: float) -> str:
     """Three digits that count, whole numbers from a hundred on."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
-    return f"{value:.3g}" if abs(value) < 10 else f"{value:.1f}"
+    return f"{value:.3g}"
 
 
 def _line(row: Row, results: Results, servers: Sequence[str]) -> list[str]:

@@ -74,7 +74,7 @@ def test_only_what_is_between_marks_is_replaced() -> None:
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(68_712.4, "68,712"), (99.94, "99.9"), (1.0, "1"), (0.02249, "0.0225"), (-0.3, "-0.3")],
+    [(68_712.4, "68,712"), (99.94, "99.9"), (1.0, "1"), (20.0, "20"), (0.02249, "0.0225"), (-0.3, "-0.3")],
 )
 def test_figures_have_three_digits_that_count(value: float, shown: str) -> None:
     assert figure(value) == shown
