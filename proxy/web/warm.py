@@ -83,7 +83,6 @@ class _Answer:
     gives None where the page is kept no more; `room` is what all this takes, in bytes.
     """
 
-    site: Site
     standing: Standing
     template: bytes
     body: Callable[[], bytes | None]
@@ -96,86 +95,91 @@ class _Answer:
 
 
 class WarmLane:
-    """The answers of one application. At most MAX_SIZE is remembered, what was learnt last."""
+    """The answers of one application. At most MAX_SIZE is remembered, what was learnt last; of one site at a time."""
 
     def __init__(self, app: web.Application) -> None:
         self._current = app[CURRENT]
+        self._site: Site | None = None
         self._log = app[ACCESS_LOG]
         self._answers: dict[bytes, _Answer] = {}
         self._room = 0
 
     def answer(self, head: bytes, remote: str) -> bytes | None:
         """What the slow lane would answer now, logged and counted; None where that is not known."""
-        answer = self._answers.get(head)
+        site = self._current.site
+        answer = self._answers.get(head) if site is self._site else None
         if answer is None:
             return None
         began = time.perf_counter()
-        given = self._renew(answer)
+        given = _renew(answer, site)
         body = answer.body()
         if given is None or body is None:
             self._forget(head)
             return None
         request_id = new_id()
-        self._tell(answer, remote, request_id, time.perf_counter() - began)
+        self._tell(site, answer, remote, request_id, time.perf_counter() - began)
         return b"".join((given.before, request_id.encode(), given.after, body))
 
     def learn(self, head: bytes, request: web.BaseRequest, response: web.StreamResponse) -> None:
         """The slow lane has answered this head, whole; remember it where the answer may be given again."""
         if not isinstance(request, web.Request) or not _is_plain(request, response):
             return
-        if (answer := self._make(head, request, response)) is None:
+        site = request[SITE]
+        if site is not self._current.site or (answer := _make(head, request, response)) is None:
             return
+        if site is not self._site:  # the config was read again
+            self._answers.clear()
+            self._site, self._room = site, 0
         self._forget(head)
         self._answers[head] = answer
         self._room += answer.room
         while self._room > MAX_SIZE:
             self._forget(next(iter(self._answers)))
 
-    def _renew(self, answer: _Answer) -> _Given | None:
-        """What is to be given now: what was given before, or the same as of now; None where it does not stand."""
-        site, given = answer.site, answer.given
-        if site is not self._current.site:
-            return None
-        now, mark = site.recall.now(), site.recall.mark()
-        if given.since <= now < given.until and given.mark == mark:
-            return given
-        renewed = _give(answer.standing, answer.template, site, now, mark)
-        if renewed:
-            answer.given = renewed
-        return renewed
-
-    def _make(self, head: bytes, request: web.Request, response: web.StreamResponse) -> _Answer | None:
-        standing, site, template = request[STANDING], request[SITE], _template(request, response)
-        if template is None or site is not self._current.site:
-            return None
-        given = _give(standing, template, site, site.recall.now(), site.recall.mark())
-        if given is None:
-            return None
-        body, held = _keep(standing.body if response.status == 200 else b"")
-        return _Answer(
-            site=site,
-            standing=standing._replace(body=b""),
-            template=template,
-            body=body,
-            cells=site.meters.cells_of(kind_of(request), response.status, source_of(given.cache_status)),
-            path=request.rel_url.raw_path,
-            status=str(response.status),
-            length=size_of(request, response),
-            room=2 * len(head) + 2 * len(template) + held + _OVERHEAD,
-            given=given,
-        )
-
-    def _tell(self, answer: _Answer, remote: str, request_id: str, seconds: float) -> None:
-        answer.site.meters.answered(answer.cells, seconds, answer.length)
+    def _tell(self, site: Site, answer: _Answer, remote: str, request_id: str, seconds: float) -> None:
+        site.meters.answered(answer.cells, seconds, answer.length)
         if answer.standing.note:
             answer.standing.note()
-        if answer.site.access_log:
+        if site.access_log:
             path, status, told = answer.path, answer.status, answer.given.cache_status
             self._log.note(Answered(time.time(), remote, "GET", path, status, seconds, request_id, told))
 
     def _forget(self, head: bytes) -> None:
         if (gone := self._answers.pop(head, None)) is not None:
             self._room -= gone.room
+
+
+def _renew(answer: _Answer, site: Site) -> _Given | None:
+    """What is to be given now: what was given before, or the same as of now; None where it does not stand."""
+    given, now, mark = answer.given, site.recall.now(), site.recall.mark()
+    if given.since <= now < given.until and given.mark == mark:
+        return given
+    renewed = _give(answer.standing, answer.template, site, now, mark)
+    if renewed:
+        answer.given = renewed
+    return renewed
+
+
+def _make(head: bytes, request: web.Request, response: web.StreamResponse) -> _Answer | None:
+    """The answer to be remembered; None where it does not stand any more."""
+    standing, site, template = request[STANDING], request[SITE], _template(request, response)
+    if template is None:
+        return None
+    given = _give(standing, template, site, site.recall.now(), site.recall.mark())
+    if given is None:
+        return None
+    body, held = _keep(standing.body if response.status == 200 else b"")
+    return _Answer(
+        standing=standing._replace(body=b""),
+        template=template,
+        body=body,
+        cells=site.meters.cells_of(kind_of(request), response.status, source_of(given.cache_status)),
+        path=request.rel_url.raw_path,
+        status=str(response.status),
+        length=size_of(request, response),
+        room=2 * len(head) + 2 * len(template) + held + _OVERHEAD,
+        given=given,
+    )
 
 
 def _give(standing: Standing, template: bytes, site: Site, now: datetime, mark: Mark) -> _Given | None:

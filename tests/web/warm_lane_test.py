@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import weakref
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
@@ -17,6 +19,7 @@ from proxy.core.names import ProjectName
 from proxy.services import grounds, local_memory
 from proxy.sqlite.store import FILENAME, open_store
 from proxy.web import warm as lane
+from proxy.web.site import CURRENT
 from tests.contracts.samples import NOW, new_file
 from tests.fakes.clock import FakeClock
 from tests.web.conftest import ENVIRON
@@ -344,6 +347,14 @@ class TestBookkeeping:
                 await twins.warm.ask(request)
         assert 0 < len(twins.lane._answers) <= 4
         assert twins.lane._room <= 5000
+
+    async def test_a_reload_leaves_nothing_of_the_old_config_in_memory(self, twins: Twins) -> None:
+        await ask_until_warm(twins, PAGE)
+        old = weakref.ref(twins.server.app[CURRENT].site.pages)
+        await reload(twins, "")
+        await twins.ask(PAGE)
+        gc.collect()
+        assert old() is None
 
 
 def without_time(line: str) -> str:
