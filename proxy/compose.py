@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -28,7 +28,7 @@ from proxy.services.events import Events
 from proxy.services.files import Files
 from proxy.services.grounds import Recall
 from proxy.services.guesses import Guesses
-from proxy.services.janitor import Janitor
+from proxy.services.janitor import Duties, Janitor
 from proxy.services.listings import Listings
 from proxy.services.local_memory import LocalMemory
 from proxy.services.metered_upstream import MeteredUpstream
@@ -48,7 +48,7 @@ from proxy.web.app import build_app
 from proxy.web.site import CURRENT, AccessRules, Site
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Iterator
     from pathlib import Path
 
     from proxy.config import Config
@@ -73,8 +73,15 @@ class Server:
     """What runs. What holds state lives as long as it; what only follows the config is made anew by a reload."""
 
     def __init__(
-        self, stack: AsyncExitStack, store: SqliteStore, blobs: DiskBlobStore, config: Config, meters: Meters
+        self,
+        stack: AsyncExitStack,
+        store: SqliteStore,
+        blobs: DiskBlobStore,
+        config: Config,
+        meters: Meters,
+        duties: Duties,
     ) -> None:
+        self._workers = duties.workers
         self._meters = meters
         self._events = Events(meters)
         self._stack = stack
@@ -105,7 +112,9 @@ class Server:
         self._cache_uses = CacheUses(store, self._clock)
         self._cache_gauge = CacheGauge(store)
         self._readiness = Readiness({"database": store, "blobs": blobs})
-        self._janitor = Janitor(blobs, store, self._cache_uses, self._clock, config.cache.max_size, self._events.freed)
+        self._janitor = Janitor(
+            blobs, store, self._cache_uses, self._clock, config.cache.max_size, self._events.freed, duties
+        )
         self.app = build_app()
 
     async def configure(self, config: Config) -> None:
@@ -151,7 +160,11 @@ class Server:
             await self._tokens.note_token()
 
     async def _connect(self, upstream: Upstream) -> None:
-        """A changed upstream gets a client of its own; the old one serves its last requests until the server stops."""
+        """A changed upstream gets a client of its own; the old one serves its last requests until the server stops.
+
+        Of the connections that it may have, each worker gets its share.
+        """
+        upstream = replace(upstream, max_connections=max(1, upstream.max_connections // self._workers))
         client = self._clients.get(upstream.name)
         if client is None or client.settings != upstream:
             client = self._clients[upstream.name] = await self._stack.enter_async_context(HttpUpstream(upstream))
@@ -192,6 +205,31 @@ def make_board(processes: int = 1) -> Board:
     return Board(SystemClock().now().timestamp(), processes)
 
 
+class Crew:
+    """What the workers of one server share: made before the first of them is forked."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.board = make_board(size)
+
+
+@contextmanager
+def hold_together(config: Config) -> Iterator[Crew]:
+    """Hold the data directory for workers that are forked inside the block; raises StorageTrouble."""
+    with hold_data_dir(config.server.data_dir):
+        yield Crew(config.server.workers)
+
+
+@asynccontextmanager
+async def compose_worker(config: Config, crew: Crew, number: int) -> AsyncIterator[Server]:
+    """The server as one of several processes, numbered from 0; raises what `compose` does.
+
+    Another one's parts are safe from the sweep at the start, and so is the reserve, whoever does what first.
+    """
+    async with _serving(config, crew.board.meters(number), Duties(crew.size, sweeps=number == 0)) as server:
+        yield server
+
+
 @asynccontextmanager
 async def compose(config: Config, meters: Meters | None = None) -> AsyncIterator[Server]:
     """The server over the config's data directory; raises StorageTrouble where that cannot be had.
@@ -199,12 +237,18 @@ async def compose(config: Config, meters: Meters | None = None) -> AsyncIterator
     Raises InvalidConfig as `Server.configure` does. `meters` are those of this process, where it shares a board with
     others (`make_board`); without them it counts for itself.
     """
+    with hold_data_dir(config.server.data_dir):
+        async with _serving(config, meters or make_board().meters(), Duties()) as server:
+            yield server
+
+
+@asynccontextmanager
+async def _serving(config: Config, meters: Meters, duties: Duties) -> AsyncIterator[Server]:
     async with AsyncExitStack() as stack:
-        stack.enter_context(hold_data_dir(config.server.data_dir))
         store = await stack.enter_async_context(_open_rows(config.server.data_dir))
         blobs = await stack.enter_async_context(open_blob_store(config.server.data_dir))
         await blobs.sweep(datetime.now(UTC))  # the directory is ours: a part that nobody has open is a leftover
-        server = Server(stack, store, blobs, config, meters or make_board().meters())
+        server = Server(stack, store, blobs, config, meters, duties)
         await server.configure(config)
         stack.push_async_callback(server.close)
         server.start()
