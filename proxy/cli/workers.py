@@ -278,7 +278,7 @@ async def _work(
 ) -> None:
     """What one worker does."""
     stop = stop_signal()
-    async with compose_worker(config, crew, number) as server:
+    async with compose_worker(config, crew.place(number)) as server:
         reload_on_hangup(Reloader(server, config, load_again, lambda: _tell(tell, TAKEN), first=number == 0))
         async with running(server, config) as runner:
             for each in listener:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from proxy.core.model import File, PageEntry
     from proxy.core.names import ProjectName
+    from proxy.ports import PageFacts
+    from proxy.services.absences import Absences
 
 logger = logging.getLogger(__name__)
 
@@ -86,8 +88,9 @@ def promised_metadata(file: File) -> Sha256 | None:
 class CachedPages:
     """Pages by upstream and name. One that is over the whole bound of memory stays in the store alone."""
 
-    def __init__(self, store: PageAndMetadataStore) -> None:
+    def __init__(self, store: PageAndMetadataStore, absences: Absences | None = None) -> None:
         self._store = store
+        self._absences = absences
         self._memory: LRUCache[PageKey, CachedPage] = LRUCache(
             MAX_FILES_IN_MEMORY, getsizeof=lambda page: len(page.entry.detail.files) + 1
         )
@@ -118,12 +121,31 @@ class CachedPages:
             self._hold(key, page)
         return page
 
+    async def catch_up(self, key: PageKey, page: CachedPage | None) -> CachedPage | None:
+        """The page as other processes have heard of it since; it is in memory from now on, and so is its absence."""
+        before = self._memory.get(key)
+        absent_since = self._absences.since(*key) if self._absences else None
+        newer = await self._find_newer(key, page)
+        if self._memory.get(key) is not before:  # an answer of the upstream came here meanwhile
+            return self._memory.get(key)
+        checked_at = newer.entry.checked_at if newer else None
+        if absent_since is not None and (checked_at is None or checked_at < absent_since):
+            self._absent_since[key] = absent_since
+            self._memory.pop(key, None)
+            return None
+        if newer is not None and newer is not page:
+            self._absent_since.pop(key, None)
+            self._hold(key, newer)
+        return newer
+
     async def keep(self, key: PageKey, entry: PageEntry) -> CachedPage:
         """Replace the page by what the upstream sent."""
         known = await self._list_core_metadata(key)
         held = self._memory.get(key)  # and what was learnt while the store was read
         page = CachedPage(entry, {**known, **held.core_metadata} if held else known)
         self._absent_since.pop(key, None)
+        if self._absences:
+            self._absences.end(*key, entry.checked_at)
         self._hold(key, page)
         try:
             await self._store.save_page(entry)
@@ -146,6 +168,8 @@ class CachedPages:
     async def forget(self, key: PageKey, now: datetime) -> None:
         """Drop the page: the upstream has no such project."""
         self._absent_since[key] = now
+        if self._absences:
+            self._absences.note(*key, now)
         self._memory.pop(key, None)
         try:
             await self._store.delete_page(*key)
@@ -157,6 +181,19 @@ class CachedPages:
         await self._store.save_core_metadata(*key, wheel, metadata)
         if (page := self._memory.get(key)) is not None:
             self._hold(key, CachedPage(page.entry, {**page.core_metadata, wheel: metadata}))
+
+    async def _find_newer(self, key: PageKey, page: CachedPage | None) -> CachedPage | None:
+        """The stored page where it was confirmed later than `page`, which it is otherwise."""
+        try:
+            facts = await self._store.find_page_facts(*key)
+        except StorageTrouble as error:
+            logger.warning("cannot read the cached page of %s: %s", key.name, error)
+            return page
+        if facts is None or (page is not None and facts.checked_at <= page.entry.checked_at):
+            return page
+        if page is not None and _is_same(page.entry, facts):
+            return CachedPage(replace(page.entry, checked_at=facts.checked_at), page.core_metadata, page.revision)
+        return await self._read(key) or page
 
     async def _read(self, key: PageKey) -> CachedPage | None:
         try:
@@ -178,3 +215,10 @@ class CachedPages:
             self._memory[key] = page
         else:
             self._memory.pop(key, None)
+
+
+def _is_same(entry: PageEntry, facts: PageFacts) -> bool:
+    """Whether the stored page is this one; without a validator nobody can tell."""
+    validators = facts.version.validators
+    told = validators.etag is not None or validators.last_modified is not None
+    return told and facts.version == (entry.validators, entry.links, entry.serial)

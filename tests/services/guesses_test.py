@@ -57,4 +57,4 @@ def test_memory_is_bounded_and_those_that_guessed_last_are_remembered() -> None:
     for number in range(MAX_ADDRESSES):
         guesses.note(f"more {number}", 0.0)
     guesses.check("first", 0.0)
-    assert len(guesses._wrong) == MAX_ADDRESSES
+    assert len(guesses._notes) == MAX_ADDRESSES
