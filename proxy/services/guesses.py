@@ -32,7 +32,7 @@ class Guesses:
     """
 
     def __init__(self, notes: Notes | None = None) -> None:
-        self._notes = notes or make_guess_board().notes()
+        self._notes = make_guess_board().notes() if notes is None else notes
 
     def check(self, address: str, now: float) -> None:
         """Raises TooManyGuesses for an address that must wait before unknown credentials are looked at."""
