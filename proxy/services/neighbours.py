@@ -43,10 +43,12 @@ ALONE: Final = Neighbours(Alone())
 
 async def wait_for_claim(flights: Flights, key: str) -> float | None:
     """Wait until nobody else fetches it, at most `LONGEST` seconds; how long it took, None where it is not claimed."""
+    if flights.claim(key):
+        return 0.0
     now = asyncio.get_running_loop().time
     began = now()
-    while not flights.claim(key):
-        if now() - began > LONGEST:
-            return None
+    while now() - began < LONGEST:
         await asyncio.sleep(LOOK_AGAIN)
-    return now() - began
+        if flights.claim(key):
+            return now() - began
+    return None
