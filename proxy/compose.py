@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from yarl import URL
 
@@ -16,23 +16,25 @@ from proxy.core.access import Principal
 from proxy.core.errors import StorageFull, StorageTrouble
 from proxy.core.hosts import is_loopback, is_unspecified
 from proxy.core.tokens import Token
-from proxy.disk import give_up_reserve, hold_data_dir, lay_in_reserve, make_data_dir, open_blob_store
+from proxy.disk import give_up_reserve, hold_data_dir, lay_in_reserve, make_data_dir, open_blob_store, open_flights
 from proxy.disk.backups import building, read_marker
 from proxy.disk.restoring import restoring
+from proxy.services.absences import Absences, make_absence_board
 from proxy.services.backup import Copier
 from proxy.services.cache_gauge import CacheGauge
 from proxy.services.cache_uses import CacheUses
 from proxy.services.download_times import DownloadTimes
-from proxy.services.downloads import Downloads
+from proxy.services.downloads import Downloads, Told
 from proxy.services.events import Events
 from proxy.services.files import Files
 from proxy.services.grounds import Recall
-from proxy.services.guesses import Guesses
-from proxy.services.janitor import Janitor
+from proxy.services.guesses import Guesses, make_guess_board
+from proxy.services.janitor import Duties, Janitor
 from proxy.services.listings import Listings
 from proxy.services.local_memory import LocalMemory
 from proxy.services.metered_upstream import MeteredUpstream
 from proxy.services.meters import Board
+from proxy.services.neighbours import ALONE, Neighbours
 from proxy.services.packages import Packages
 from proxy.services.pages import Pages
 from proxy.services.publish import Publisher
@@ -48,15 +50,16 @@ from proxy.web.app import build_app
 from proxy.web.site import CURRENT, AccessRules, Site
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Iterator
     from pathlib import Path
 
     from proxy.config import Config
     from proxy.core.registry import Upstream
     from proxy.disk import DiskBlobStore
-    from proxy.ports import MetadataStore
+    from proxy.ports import Flights, MetadataStore
     from proxy.services.listings import UpstreamFile
     from proxy.services.meters import Meters
+    from proxy.services.notes import Notes
     from proxy.sqlite.store import SqliteStore
 
 logger = logging.getLogger(__name__)
@@ -73,10 +76,16 @@ class Server:
     """What runs. What holds state lives as long as it; what only follows the config is made anew by a reload."""
 
     def __init__(
-        self, stack: AsyncExitStack, store: SqliteStore, blobs: DiskBlobStore, config: Config, meters: Meters
+        self,
+        stack: AsyncExitStack,
+        store: SqliteStore,
+        blobs: DiskBlobStore,
+        config: Config,
+        place: Place,
     ) -> None:
-        self._meters = meters
-        self._events = Events(meters)
+        self._workers = place.duties.workers
+        self._meters = place.meters
+        self._events = Events(place.meters)
         self._stack = stack
         self._store = store
         self._blobs = blobs
@@ -84,11 +93,16 @@ class Server:
         self._clock = SystemClock()
         self._local = LocalMemory(store)
         self._tokens = StoredTokens(store)
-        self._guesses = Guesses()
+        self._guesses = Guesses(place.guesses)
         self._clients: dict[str, HttpUpstream] = {}
         self._upstreams: dict[str, MeteredUpstream] = {}
         self._pages = UpstreamPages(
-            self._upstreams, store, config.cache.rules, self._clock, on_joined=self._events.page_joined
+            self._upstreams,
+            store,
+            config.cache.rules,
+            self._clock,
+            on_joined=self._events.page_joined,
+            neighbours=place.neighbours,
         )
         self._recall = Recall(self._local, self._pages, self._clock)
         self._wheel_metadata = WheelMetadata(self._upstreams, self._pages, blobs, store, self._clock)
@@ -97,15 +111,17 @@ class Server:
             blobs,
             store,
             self._clock,
-            on_cached=self._take_note,
-            on_failed=self._events.not_cached,
-            on_joined=self._events.file_joined,
+            self._take_note,
+            Told(self._events.not_cached, self._events.file_joined),
+            place.neighbours.flights,
         )
         self._download_times = DownloadTimes(store, self._clock)
         self._cache_uses = CacheUses(store, self._clock)
         self._cache_gauge = CacheGauge(store)
         self._readiness = Readiness({"database": store, "blobs": blobs})
-        self._janitor = Janitor(blobs, store, self._cache_uses, self._clock, config.cache.max_size, self._events.freed)
+        self._janitor = Janitor(
+            blobs, store, self._cache_uses, self._clock, config.cache.max_size, self._events.freed, place.duties
+        )
         self.app = build_app()
 
     async def configure(self, config: Config) -> None:
@@ -151,7 +167,11 @@ class Server:
             await self._tokens.note_token()
 
     async def _connect(self, upstream: Upstream) -> None:
-        """A changed upstream gets a client of its own; the old one serves its last requests until the server stops."""
+        """A changed upstream gets a client of its own; the old one serves its last requests until the server stops.
+
+        Of the connections that it may have, each worker gets its share.
+        """
+        upstream = replace(upstream, max_connections=max(1, upstream.max_connections // self._workers))
         client = self._clients.get(upstream.name)
         if client is None or client.settings != upstream:
             client = self._clients[upstream.name] = await self._stack.enter_async_context(HttpUpstream(upstream))
@@ -192,6 +212,42 @@ def make_board(processes: int = 1) -> Board:
     return Board(SystemClock().now().timestamp(), processes)
 
 
+class Place(NamedTuple):
+    """What a process has of what all the processes of a server share."""
+
+    meters: Meters
+    guesses: Notes
+    neighbours: Neighbours = ALONE
+    duties: Duties = Duties()
+
+
+class Crew:
+    """What the workers of one server share: made before the first of them is forked."""
+
+    def __init__(self, size: int, flights: Flights) -> None:
+        self.size = size
+        self._flights = flights
+        self._board = make_board(size)
+        self._guesses = make_guess_board(size)
+        self._absences = make_absence_board(size)
+
+    def place(self, number: int) -> Place:
+        """For one worker; `number` counts from 0."""
+        return Place(
+            self._board.meters(number),
+            self._guesses.notes(number),
+            Neighbours(self._flights, Absences(self._absences.notes(number))),
+            Duties(self.size, sweeps=number == 0),
+        )
+
+
+@contextmanager
+def hold_together(config: Config) -> Iterator[Crew]:
+    """Hold the data directory for workers that are forked inside the block; raises StorageTrouble."""
+    with hold_data_dir(config.server.data_dir), open_flights() as flights:
+        yield Crew(config.server.workers, flights)
+
+
 @asynccontextmanager
 async def compose(config: Config, meters: Meters | None = None) -> AsyncIterator[Server]:
     """The server over the config's data directory; raises StorageTrouble where that cannot be had.
@@ -199,12 +255,20 @@ async def compose(config: Config, meters: Meters | None = None) -> AsyncIterator
     Raises InvalidConfig as `Server.configure` does. `meters` are those of this process, where it shares a board with
     others (`make_board`); without them it counts for itself.
     """
+    with hold_data_dir(config.server.data_dir):
+        place = Place(meters or make_board().meters(), make_guess_board().notes())
+        async with compose_worker(config, place) as server:
+            yield server
+
+
+@asynccontextmanager
+async def compose_worker(config: Config, place: Place) -> AsyncIterator[Server]:
+    """As `compose`, in a data directory that is held: by this process, or by the one that it was forked from."""
     async with AsyncExitStack() as stack:
-        stack.enter_context(hold_data_dir(config.server.data_dir))
         store = await stack.enter_async_context(_open_rows(config.server.data_dir))
         blobs = await stack.enter_async_context(open_blob_store(config.server.data_dir))
         await blobs.sweep(datetime.now(UTC))  # the directory is ours: a part that nobody has open is a leftover
-        server = Server(stack, store, blobs, config, meters or make_board().meters())
+        server = Server(stack, store, blobs, config, place)
         await server.configure(config)
         stack.push_async_callback(server.close)
         server.start()

@@ -51,12 +51,45 @@ class BlobFacts(NamedTuple):
     stored_at: datetime
 
 
+class ShownPart(Protocol):
+    """A part that another process writes, to read along with it; it must be closed. `length` is as it was shown."""
+
+    @property
+    def length(self) -> int | None: ...
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far; it does not wait. Raises StorageTrouble."""
+        ...
+
+    async def read(self, offset: int, size: int) -> bytes:
+        """At most `size` of the written bytes from `offset`, also after its end; empty where there are none."""
+        ...
+
+    async def is_kept(self) -> bool:
+        """Whether it was committed under the digest that it was shown by: it was verified then, and is the blob."""
+        ...
+
+    async def close(self) -> None: ...
+
+
 class BlobWriter(Protocol):
     """A part: bytes that nobody can open by digest until `commit`. One writer, many readers; it must be closed."""
 
     @property
     def size(self) -> int:
         """Bytes written so far; all of them can be read."""
+        ...
+
+    def show(self, sha256: Sha256, length: int | None) -> None:
+        """Before the first byte: let other processes read along what is to become this blob (`find_shown`).
+
+        `length` is how long it will be, as far as anybody told.
+        """
+        ...
+
+    async def hide(self) -> None:
+        """Nobody else finds it any more: it has failed."""
         ...
 
     async def write(self, data: bytes) -> None: ...
@@ -95,6 +128,10 @@ class BlobStore(Protocol):
         ...
 
     async def find(self, sha256: Sha256) -> Blob | None: ...
+
+    async def find_shown(self, sha256: Sha256) -> ShownPart | None:
+        """The part that another process shows as on its way to this digest, and has bytes in."""
+        ...
 
     async def read(self, sha256: Sha256, *, limit: int) -> bytes | None:
         """The whole of a small blob, or None when absent; raises StorageTrouble when it is over `limit` bytes."""
@@ -144,10 +181,43 @@ class BlobStore(Protocol):
         ...
 
 
+class Flights(Protocol):
+    """Who fetches what, among the processes that serve from one data directory. Nothing here waits."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is no other process, so that each claim succeeds."""
+        ...
+
+    def claim(self, key: str) -> bool:
+        """Whether this process may fetch it: no other does. None may then, until this one lets go or dies.
+
+        In a process that has the claim it succeeds again, and is let go of as often.
+        """
+        ...
+
+    def let_go(self, key: str) -> None: ...
+
+
+class PageFacts(NamedTuple):
+    """What is known of a stored page without its detail. Pages with equal `version`s are the same page."""
+
+    checked_at: datetime
+    version: PageVersion
+
+
+class PageVersion(NamedTuple):
+    validators: Validators
+    links: str
+    serial: int | None
+
+
 class PageStore(Protocol):
     """Cached pages of upstreams, by (upstream, project)."""
 
     async def find_page(self, upstream: str, name: ProjectName) -> PageEntry | None: ...
+
+    async def find_page_facts(self, upstream: str, name: ProjectName) -> PageFacts | None: ...
 
     async def save_page(self, entry: PageEntry) -> None: ...
 

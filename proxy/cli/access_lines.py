@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import time
 from contextlib import suppress
@@ -24,17 +25,17 @@ if TYPE_CHECKING:
     from proxy.web.access_log import Answered
 
 
-def write_access_lines(app: web.Application, form: LogFormat) -> None:
-    """Have the application tell of its answers on stderr, from now on."""
-    app[ACCESS_LOG].write = AccessLines(sys.stderr, form)
+def write_access_lines(app: web.Application, form: LogFormat, *, pid: bool = False) -> None:
+    """Have the application tell of its answers on stderr, from now on; with its id where it is one of several."""
+    app[ACCESS_LOG].write = AccessLines(sys.stderr, form, os.getpid() if pid else None)
 
 
 class AccessLines:
     """Writes to `stream` (None: there is none), as long as records of that level are wanted at all."""
 
-    def __init__(self, stream: TextIO | None, form: LogFormat) -> None:
+    def __init__(self, stream: TextIO | None, form: LogFormat, pid: int | None = None) -> None:
         self._stream = stream
-        self._line: Callable[[Answered], str] = _as_json if form is LogFormat.JSON else _Text().line
+        self._line: Callable[[Answered], str] = _Json(pid).line if form is LogFormat.JSON else _Text(pid).line
 
     def __call__(self, answers: Sequence[Answered]) -> None:
         if self._stream is None or not LOGGER.isEnabledFor(logging.INFO):
@@ -47,7 +48,8 @@ class AccessLines:
 class _Text:
     """`2026-03-01 12:30:15,123 INFO …`, in local time; the second is written once for all its lines."""
 
-    def __init__(self) -> None:
+    def __init__(self, pid: int | None) -> None:
+        self._level = "INFO" if pid is None else f"INFO [{pid}]"
         self._second = -1
         self._stamp = ""
 
@@ -55,14 +57,19 @@ class _Text:
         second = int(answered.at)
         if second != self._second:
             self._second, self._stamp = second, time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
-        return f"{self._stamp},{int((answered.at - second) * 1000):03d} INFO {answered.line}\n"
+        return f"{self._stamp},{int((answered.at - second) * 1000):03d} {self._level} {answered.line}\n"
 
 
-def _as_json(answered: Answered) -> str:
-    line = {
-        "time": datetime.fromtimestamp(answered.at, UTC).isoformat(),
-        "level": "info",
-        "logger": LOGGER.name,
-        "message": answered.line,
-    }
-    return f"{json.dumps(line)}\n"
+class _Json:
+    def __init__(self, pid: int | None) -> None:
+        self._process = {} if pid is None else {"pid": pid}
+
+    def line(self, answered: Answered) -> str:
+        line = {
+            "time": datetime.fromtimestamp(answered.at, UTC).isoformat(),
+            "level": "info",
+            "logger": LOGGER.name,
+            "message": answered.line,
+            **self._process,
+        }
+        return f"{json.dumps(line)}\n"

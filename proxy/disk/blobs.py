@@ -14,6 +14,7 @@ from proxy.disk.holds import Held, alone_with
 from proxy.disk.hops import Hops, open_hops
 from proxy.disk.layout import Layout
 from proxy.disk.parts import DiskPart
+from proxy.disk.shown import DiskShownPart, open_shown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -43,6 +44,10 @@ class DiskBlobStore:
 
     async def find(self, sha256: Sha256) -> Blob | None:
         return await self._hops.run("look for a file", stored.find, self._layout.blob(sha256), sha256)
+
+    async def find_shown(self, sha256: Sha256) -> DiskShownPart | None:
+        opened = await self._hops.run("look for a part", open_shown, self._layout, sha256)
+        return None if opened is None else DiskShownPart(self._layout.blob(sha256), self._hops, *opened)
 
     async def read(self, sha256: Sha256, *, limit: int) -> bytes | None:
         return await self._hops.run("read a file", stored.read, self._layout.blob(sha256), limit)

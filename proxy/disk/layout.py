@@ -37,6 +37,10 @@ class Layout(NamedTuple):
     def new_part(self) -> Path:
         return self.parts / secrets.token_hex(16)
 
+    def shown_part(self, sha256: Sha256, length: int | None) -> Path:
+        """A new part that is found by the digest that it is to have, and tells its length."""
+        return self.parts / f"{sha256}.{'' if length is None else length}.{secrets.token_hex(8)}"
+
     def create(self) -> None:
         """Make the directories, durably; raises OSError, and StorageTrouble where a rename could not commit.
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from io import FileIO
 
-    from proxy.core.digests import Digests, Hasher
+    from proxy.core.digests import Digests, Hasher, Sha256
     from proxy.disk.hops import Hops
     from proxy.disk.layout import Layout
 
@@ -62,6 +62,13 @@ class DiskPart:
 
     def digests(self) -> Digests:
         return self._hasher.digests()
+
+    def show(self, sha256: Sha256, length: int | None) -> None:
+        """As the port says; its name is what shows it."""
+        self._path = self._layout.shown_part(sha256, length)
+
+    async def hide(self) -> None:
+        await self._hops.run("remove an unfinished file", self._hide)
 
     async def write(self, data: bytes) -> None:
         await self._change("write a file", self._write, data)
@@ -145,6 +152,10 @@ class DiskPart:
         os.replace(self._path, path)  # noqa: PTH105
         sync(self._held)
         return Blob(sha256, self._size, path)
+
+    def _hide(self) -> None:
+        with self._turn, suppress(OSError):
+            self._path.unlink()  # a committed one has another name by now
 
     def _close(self) -> None:
         """A file that cannot be removed now is a leftover for the sweep, and no trouble of whoever is done with it."""

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from proxy.core.model import File, PageEntry
     from proxy.core.names import ProjectName
     from proxy.core.packed import Chunk
+    from proxy.ports import PageFacts
+    from proxy.services.absences import Absences
 
 logger = logging.getLogger(__name__)
 
@@ -100,9 +102,10 @@ class CachedPages:
     `changes` grows with each page that becomes another.
     """
 
-    def __init__(self, store: PageAndMetadataStore) -> None:
+    def __init__(self, store: PageAndMetadataStore, absences: Absences | None = None) -> None:
         self._store = store
         self._memory: LRUCache[PageKey, CachedPage] = LRUCache(MAX_IN_MEMORY, getsizeof=_memory_of)
+        self._absences = absences
         self._absent_since: LRUCache[PageKey, datetime] = LRUCache(MAX_ABSENT)
         self._aside: Aside[PageKey] = Aside()
         self.changes = 0
@@ -134,12 +137,32 @@ class CachedPages:
             self._hold(key, page)
         return page
 
+    async def catch_up(self, key: PageKey, page: CachedPage | None) -> CachedPage | None:
+        """The page as other processes have heard of it since; it is in memory from now on, and so is its absence."""
+        before = self._memory.get(key)
+        absent_since = self._absences.since(*key) if self._absences else None
+        newer = await self._find_newer(key, page)
+        if self._memory.get(key) is not before:  # an answer of the upstream came here meanwhile
+            return self._memory.get(key)
+        checked_at = newer.entry.checked_at if newer else None
+        if absent_since is not None and (checked_at is None or checked_at < absent_since):
+            self.changes += 1
+            self._absent_since[key] = absent_since
+            self._memory.pop(key, None)
+            return None
+        if newer is not None and newer is not page:
+            self._absent_since.pop(key, None)
+            self._hold(key, newer)
+        return newer
+
     async def keep(self, key: PageKey, entry: PageEntry) -> CachedPage:
         """Replace the page by what the upstream sent."""
         known = await self._list_core_metadata(key)
         held = self._memory.get(key)  # and what was learnt while the store was read
         page = CachedPage(entry, {**known, **held.core_metadata} if held else known)
         self._absent_since.pop(key, None)
+        if self._absences:
+            self._absences.end(*key, entry.checked_at)
         self._hold(key, page)
         if len(entry.detail.files) > packed.MAX_LOOSE:
             await self._aside.put(key, lambda: self._save(entry))
@@ -173,6 +196,8 @@ class CachedPages:
         """Drop the page: the upstream has no such project."""
         self.changes += 1
         self._absent_since[key] = now
+        if self._absences:
+            self._absences.note(*key, now)
         self._memory.pop(key, None)
         await self._aside.settle(key)
         try:
@@ -191,6 +216,19 @@ class CachedPages:
             await self._store.save_page(entry)
         except StorageTrouble as error:
             logger.warning("cannot keep the page of %s: %s", entry.detail.name, error)
+
+    async def _find_newer(self, key: PageKey, page: CachedPage | None) -> CachedPage | None:
+        """The stored page where it was confirmed later than `page`, which it is otherwise."""
+        try:
+            facts = await self._store.find_page_facts(*key)
+        except StorageTrouble as error:
+            logger.warning("cannot read the cached page of %s: %s", key.name, error)
+            return page
+        if facts is None or (page is not None and facts.checked_at <= page.entry.checked_at):
+            return page
+        if page is not None and _is_same(page.entry, facts):
+            return CachedPage(replace(page.entry, checked_at=facts.checked_at), page.core_metadata, page.revision)
+        return await self._read(key) or page
 
     async def _read(self, key: PageKey) -> CachedPage | None:
         try:
@@ -218,3 +256,10 @@ class CachedPages:
 def _memory_of(page: CachedPage) -> int:
     """Bytes, about; what is not a file counts as one more."""
     return packed.memory_of(page.entry.detail.files) + packed.LOOSE_FILE
+
+
+def _is_same(entry: PageEntry, facts: PageFacts) -> bool:
+    """Whether the stored page is this one; without a validator nobody can tell."""
+    validators = facts.version.validators
+    told = validators.etag is not None or validators.last_modified is not None
+    return told and facts.version == (entry.validators, entry.links, entry.serial)

@@ -3,35 +3,46 @@
 from __future__ import annotations
 
 import math
-from collections import deque
-from typing import Final
-
-from cachetools import LRUCache
+from typing import TYPE_CHECKING, Final
 
 from proxy.core.errors import TooManyGuesses
+from proxy.services.notes import NoteBoard
+
+if TYPE_CHECKING:
+    from proxy.services.notes import Notes
 
 MAX_GUESSES: Final = 50
+COUNT: Final = MAX_GUESSES
+"""The cell behind those of the guesses."""
 WINDOW: Final = 60.0
 """Seconds in which so many wrong guesses make the next one wait."""
 MAX_ADDRESSES: Final = 4096
-"""Addresses remembered, those that guessed last: some megabytes at most."""
+"""Addresses remembered by each process, those that guessed last: less than two megabytes."""
+
+
+def make_guess_board(processes: int = 1) -> NoteBoard:
+    """A row for each address: when its last guesses were, in a ring, and how many there have been."""
+    return NoteBoard(MAX_ADDRESSES, COUNT + 1, processes)
 
 
 class Guesses:
-    """The last wrong guesses from each address. `now` is in seconds of a clock that only goes forward."""
+    """The last wrong guesses from each address, whichever process heard them.
 
-    def __init__(self) -> None:
-        self._wrong: LRUCache[str, deque[float]] = LRUCache(MAX_ADDRESSES)
+    `now` is in seconds of a clock that only goes forward, the same for all processes.
+    """
+
+    def __init__(self, notes: Notes | None = None) -> None:
+        self._notes = make_guess_board().notes() if notes is None else notes
 
     def check(self, address: str, now: float) -> None:
         """Raises TooManyGuesses for an address that must wait before unknown credentials are looked at."""
-        wrong = self._wrong.get(address)
-        if wrong is not None and len(wrong) == MAX_GUESSES and (wait := wrong[0] + WINDOW - now) > 0:
-            raise TooManyGuesses(math.ceil(wait))
+        told = (at for row in self._notes.all(address) for at in row[: min(int(row[COUNT]), MAX_GUESSES)])
+        recent = sorted(at for at in told if at > now - WINDOW)
+        if len(recent) >= MAX_GUESSES:
+            raise TooManyGuesses(math.ceil(recent[-MAX_GUESSES] + WINDOW - now))
 
     def note(self, address: str, now: float) -> None:
         """Unknown credentials from this address were answered with 401."""
-        wrong = self._wrong.get(address)
-        if wrong is None:
-            self._wrong[address] = wrong = deque(maxlen=MAX_GUESSES)
-        wrong.append(now)
+        row = self._notes.own(address)
+        row[int(row[COUNT]) % MAX_GUESSES] = now
+        row[COUNT] += 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from datetime import timedelta
@@ -61,6 +62,14 @@ class Freed:
         return self.evicted_bytes + self.page_bytes + self.leftover_bytes + self.part_bytes
 
 
+@dataclass(frozen=True)
+class Duties:
+    """What falls to this process where several look after one cache: its share of the room, and perhaps sweeping."""
+
+    workers: int = 1
+    sweeps: bool = True
+
+
 class Janitor:
     """`max_size` is in bytes, for cached files and pages together; pages alone get at most half of it.
 
@@ -75,6 +84,7 @@ class Janitor:
         clock: Clock,
         max_size: int,
         on_freed: Callable[[Freed], None] = lambda _: None,
+        duties: Duties = Duties(),
     ) -> None:
         self._blobs = blobs
         self._store = store
@@ -82,6 +92,7 @@ class Janitor:
         self._clock = clock
         self._max_size = max_size
         self._on_freed = on_freed
+        self._duties = duties
         self._room: int | None = None  # bytes that may still come; None: not measured
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -116,8 +127,9 @@ class Janitor:
         await self._uses.flush()
         freed = await self._evict_pages()
         size = await self._store.measure_cache()
-        self._room = self._max_size - size.blobs - size.pages
-        wanted = ahead - self._room if self._room < 0 else 0
+        room = self._max_size - size.blobs - size.pages
+        self._room = room // self._duties.workers if room > 0 else room  # others do not tell what they take
+        wanted = ahead - room if room < 0 else 0
         while wanted > 0:
             more, made = await self._evict_some(wanted)
             if not made:
@@ -136,7 +148,7 @@ class Janitor:
         return freed
 
     async def _run(self) -> None:
-        sweep_at = _loop_time() + FIRST_SWEEP
+        sweep_at = _loop_time() + FIRST_SWEEP if self._duties.sweeps else math.inf
         while True:
             await self._sleep(sweep_at - _loop_time())
             try:

@@ -19,6 +19,7 @@ from proxy.core.freshness import (
     CacheRules,
     Fetch,
     Fresh,
+    Plan,
     Revalidate,
     Stale,
     Unavailable,
@@ -31,6 +32,7 @@ from proxy.core.model import PageEntry
 from proxy.ports import Absent, FetchedPage, NotModified
 from proxy.services.cached_pages import CachedPages, PageKey
 from proxy.services.coalesce import Coalescer
+from proxy.services.neighbours import ALONE, ENOUGH, wait_for_claim
 from proxy.services.upstream_trouble import PATIENCE, Troubles
 
 if TYPE_CHECKING:
@@ -42,7 +44,8 @@ if TYPE_CHECKING:
     from proxy.core.names import ProjectName
     from proxy.ports import Clock, Upstream
     from proxy.services.cached_pages import CachedPage, PageAndMetadataStore
-    from proxy.services.upstream_trouble import Patience
+    from proxy.services.neighbours import Neighbours
+    from proxy.services.upstream_trouble import Patience, Trouble
 
 logger = logging.getLogger(__name__)
 
@@ -69,9 +72,11 @@ class UpstreamPages:
         clock: Clock,
         patience: Patience = PATIENCE,
         on_joined: Callable[[], None] = lambda: None,
+        neighbours: Neighbours = ALONE,
     ) -> None:
         self._upstreams = upstreams
-        self._cached = CachedPages(store)
+        self._cached = CachedPages(store, neighbours.absences)
+        self._neighbours = neighbours.flights
         self._rules = rules
         self._clock = clock
         self._patience = patience
@@ -138,11 +143,13 @@ class UpstreamPages:
             return Seen(None, cache_status.ABSENT)
         page = await self._cached.find(key)
         now = self._clock.now()  # an answer that came meanwhile is not from the future
+        plan, pause = self._plan(key, page, rules, now)
+        if not (isinstance(plan, Fresh) or self._neighbours.alone):
+            page = await self._cached.catch_up(key, page)
+            now = self._clock.now()
+            plan, pause = self._plan(key, page, rules, now)
         if page is None and self._cached.is_absent(key, rules.negative_ttl, now):
             return Seen(None, cache_status.ABSENT)
-        # A name that was never seen is always worth asking for.
-        pause = self._troubles.find_pause(key, now) if page else None
-        plan = before_request(page.entry if page else None, rules, now, trouble=pause and pause.why)
         match plan:
             case Fresh(_, ttl):
                 return Seen(page, cache_status.fresh(ttl))
@@ -156,6 +163,13 @@ class UpstreamPages:
             case Revalidate() | Fetch():
                 return await self._ask(key, page, rules, patience)
         assert_never(plan)
+
+    def _plan(
+        self, key: PageKey, page: CachedPage | None, rules: CacheRules, now: datetime
+    ) -> tuple[Plan, Trouble | None]:
+        """What to do for a page, and the trouble because of which its upstream is left alone."""
+        pause = self._troubles.find_pause(key, now) if page else None  # a name never seen is always worth asking for
+        return before_request(page.entry if page else None, rules, now, trouble=pause and pause.why), pause
 
     async def _ask(self, key: PageKey, page: CachedPage | None, rules: CacheRules, patience: Patience) -> Seen:
         """What the upstream says, in time where there is a page that may stand in; raises UpstreamTrouble."""
@@ -182,7 +196,40 @@ class UpstreamPages:
     async def _refresh(self, key: PageKey, page: CachedPage | None) -> Seen:
         """Ask the upstream and keep what it says; raises UpstreamTrouble, and remembers it."""
         with self._heeding(key):
-            return await self._fetch(key, page)
+            if self._neighbours.alone:
+                return await self._fetch(key, page)
+            return await self._fetch_once(key, page)
+
+    async def _fetch_once(self, key: PageKey, page: CachedPage | None) -> Seen:
+        """As `_fetch`, or what a neighbour who asks the same brings; raises UpstreamTrouble."""
+        began, claim = self._clock.now(), f"page {key.upstream} {key.name}"
+        waited = await wait_for_claim(self._neighbours, claim)
+        try:
+            known = await self._cached.catch_up(key, page)
+            if heard := self._heard(key, page, known, began):
+                return heard
+            if waited is None or waited > ENOUGH:
+                raise UpstreamTrouble(f"the upstream {key.upstream} did not send the page of {key.name}")
+            seen = await self._fetch(key, known)
+            await self._cached.settle(key)  # where the next who has the claim finds it
+            return seen
+        finally:
+            if waited is not None:
+                self._neighbours.let_go(claim)
+
+    def _heard(self, key: PageKey, page: CachedPage | None, known: CachedPage | None, began: datetime) -> Seen | None:
+        """What a neighbour was told of `page`, after one `began` to wait for it or so that it is still fresh."""
+        now = self._clock.now()
+        if known is None:
+            absent = self._cached.is_absent(key, max(self._rules.negative_ttl, now - began), now)
+            return Seen(None, cache_status.STORED) if absent else None
+        if known is page or not (
+            known.entry.checked_at >= began or isinstance(before_request(known.entry, self._rules, now), Fresh)
+        ):
+            return None
+        if page is None:
+            return Seen(known, cache_status.STORED)
+        return Seen(known, cache_status.revalidated(stored=known.revision != page.revision))
 
     @contextmanager
     def _heeding(self, key: PageKey) -> Iterator[None]:

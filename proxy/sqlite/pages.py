@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from proxy.core.model import PageEntry, Validators
+from proxy.ports import PageFacts, PageVersion
 from proxy.sqlite.columns import from_instant, to_instant
 from proxy.sqlite.database import Tables
 from proxy.sqlite.page_codec import BrokenDetail, decode_detail, encode_detail
@@ -19,6 +20,10 @@ _FIND: Final = """
     SELECT detail, etag, last_modified, links, serial, checked_at
     FROM pages JOIN page_details ON page_id = pages.id
     WHERE upstream = ? AND name = ?
+"""
+
+_FIND_FACTS: Final = """
+    SELECT etag, last_modified, links, serial, checked_at FROM pages WHERE upstream = ? AND name = ?
 """
 
 _SAVE: Final = """
@@ -64,6 +69,14 @@ class SqlitePages(Tables):
             return None
         validators = Validators(row["etag"], row["last_modified"])
         return PageEntry(upstream, detail, validators, to_instant(row["checked_at"]), row["links"], row["serial"])
+
+    async def find_page_facts(self, upstream: str, name: ProjectName) -> PageFacts | None:
+        rows = await self._database.read(_FIND_FACTS, (upstream, name))
+        if not rows:
+            return None
+        (row,) = rows
+        version = PageVersion(Validators(row["etag"], row["last_modified"]), row["links"], row["serial"])
+        return PageFacts(to_instant(row["checked_at"]), version)
 
     async def save_page(self, entry: PageEntry) -> None:
         detail = await encode_detail(entry.detail)

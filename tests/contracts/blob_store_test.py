@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from proxy.ports import Blob, BlobStore, BlobWriter
+    from proxy.ports import Blob, BlobStore, BlobWriter, ShownPart
 
 Opener: TypeAlias = "Callable[[Path], AbstractAsyncContextManager[BlobStore]]"
 
@@ -434,3 +434,80 @@ async def test_sweep_takes_neither_blobs_nor_parts_that_are_open(blobs: BlobStor
 async def test_a_probe_leaves_nothing_behind(blobs: BlobStore) -> None:
     await blobs.probe()
     assert await blobs.sweep(datetime.now(UTC) + timedelta(hours=1)) == 0
+
+
+# Parts that are shown
+
+
+@asynccontextmanager
+async def a_shown_part(blobs: BlobStore, data: bytes, length: int | None) -> AsyncIterator[BlobWriter]:
+    part = await blobs.writer()
+    part.show(sha256_of(WHOLE), length)
+    try:
+        await part.write(data)
+        yield part
+    finally:
+        await part.close()
+
+
+async def read_shown(blobs: BlobStore) -> ShownPart:
+    shown = await blobs.find_shown(sha256_of(WHOLE))
+    assert shown is not None
+    return shown
+
+
+@pytest.mark.parametrize("length", [len(WHOLE), None])
+async def test_a_shown_part_is_read_along_until_it_is_the_blob(blobs: BlobStore, length: int | None) -> None:
+    async with a_shown_part(blobs, WHOLE[:5_000], length) as part:
+        shown = await read_shown(blobs)
+        assert (shown.length, shown.size, await shown.is_kept()) == (length, 5_000, False)
+        assert await shown.read(4_000, 9_999) == WHOLE[4_000:5_000]
+        await part.write(WHOLE[5_000:])
+        assert shown.size == len(WHOLE)
+        await part.commit()
+        assert await shown.is_kept()
+    assert await blobs.find_shown(sha256_of(WHOLE)) is None
+    await blobs.delete(sha256_of(WHOLE))
+    assert await shown.read(0, 10) == WHOLE[:10]
+    await shown.close()
+
+
+async def test_a_part_that_is_not_shown_is_not_found(blobs: BlobStore) -> None:
+    async with a_part(blobs, WHOLE):
+        assert await blobs.find_shown(sha256_of(WHOLE)) is None
+
+
+@pytest.mark.parametrize("ends", ["hidden", "closed"])
+async def test_a_shown_part_that_failed_is_not_found_any_more(blobs: BlobStore, ends: str) -> None:
+    async with a_shown_part(blobs, WHOLE[:5_000], None) as part:
+        shown = await read_shown(blobs)
+        await (part.hide() if ends == "hidden" else part.close())
+        assert await blobs.find_shown(sha256_of(WHOLE)) is None
+        assert not await shown.is_kept()
+        assert await shown.read(0, 10) == WHOLE[:10]
+        await shown.close()
+
+
+async def test_a_blob_of_the_same_digest_is_no_proof_of_a_shown_part(blobs: BlobStore) -> None:
+    async with a_shown_part(blobs, b"wrong", None):
+        shown = await read_shown(blobs)
+        await keep(blobs, WHOLE)
+        assert not await shown.is_kept()
+        await shown.close()
+
+
+async def test_a_shown_part_is_swept_like_any_other(blobs: BlobStore) -> None:
+    async with a_shown_part(blobs, WHOLE, None):
+        assert await blobs.sweep(datetime.now(UTC) + timedelta(days=1)) == 0
+        shown = await read_shown(blobs)
+        await shown.close()
+    with pytest.raises(StorageTrouble):
+        await shown.read(0, 1)
+
+
+async def test_what_a_killed_writer_has_left_is_not_shown(blobs: BlobStore, tmp_path: Path) -> None:
+    async with a_shown_part(blobs, WHOLE[:5_000], len(WHOLE)):
+        (path,) = (tmp_path / "parts").iterdir()
+        left = path.with_name(f"{sha256_of(WHOLE)}.{len(WHOLE)}.left")
+    left.write_bytes(b"wrong")
+    assert await blobs.find_shown(sha256_of(WHOLE)) is None

@@ -16,6 +16,7 @@ from proxy.core.errors import NameTaken
 from proxy.core.model import File, PageEntry, ProjectDetail, ProjectStatus, Skipped, Status, Validators
 from proxy.core.names import parse_filename, parse_project_name
 from proxy.core.policy import LocalFacts
+from proxy.ports import PageFacts, PageVersion
 from proxy.sqlite.store import open_store
 from tests.contracts.samples import DEMO, NOW, digests_of, listed_file, new_file, page_entry
 from tests.fakes.metadata_store import MemoryMetadataStore
@@ -54,6 +55,15 @@ async def test_a_probe_of_a_sound_store_passes_each_time(store: MetadataStore) -
 class TestPages:
     async def test_an_unknown_page_is_none(self, store: MetadataStore) -> None:
         assert await store.find_page("pypi", DEMO) is None
+
+    async def test_what_is_known_of_a_page_is_told_without_it(self, store: MetadataStore) -> None:
+        assert await store.find_page_facts("pypi", DEMO) is None
+        entry = structs.replace(page_entry(), validators=Validators('"x"', None), links="a b", serial=7)
+        await store.save_page(entry)
+        version = PageVersion(Validators('"x"', None), "a b", 7)
+        assert await store.find_page_facts("pypi", entry.detail.name) == PageFacts(entry.checked_at, version)
+        assert await store.confirm_page(structs.replace(entry, checked_at=LATER))
+        assert await store.find_page_facts("pypi", entry.detail.name) == PageFacts(LATER, version)
 
     async def test_a_page_comes_back_as_it_was_saved(self, store: MetadataStore) -> None:
         entry = PageEntry(

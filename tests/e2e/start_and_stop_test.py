@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.cli.serve import GRACE
+from proxy.cli.running import GRACE
 from tests.e2e.harness import PATIENCE, eventually, forwards_to
 from tests.e2e.wire import ask, check_intact, list_files
 from tests.fake_index import Gate

@@ -15,6 +15,7 @@ from proxy.core.errors import NameTaken, StorageTrouble
 from proxy.core.local import LocalFile, NewFile
 from proxy.core.model import ProjectStatus, Status
 from proxy.core.policy import LocalFacts
+from proxy.ports import PageFacts, PageVersion
 from tests.fakes.cache import MemoryCache
 from tests.fakes.releases import MemoryReleases
 from tests.fakes.tokens import MemoryTokens
@@ -46,6 +47,12 @@ class MemoryMetadataStore(MemoryCache, MemoryTokens, MemoryReleases):
     async def find_page(self, upstream: str, name: ProjectName) -> PageEntry | None:
         await self._turn()
         return self.pages.get((upstream, name))
+
+    async def find_page_facts(self, upstream: str, name: ProjectName) -> PageFacts | None:
+        page = await self.find_page(upstream, name)
+        return (
+            None if page is None else PageFacts(page.checked_at, PageVersion(page.validators, page.links, page.serial))
+        )
 
     async def save_page(self, entry: PageEntry) -> None:
         await self._turn()

@@ -83,7 +83,7 @@ def test_guesses_from_everywhere_take_bounded_memory() -> None:
     guesses = Guesses()
     for number in range(3 * MAX_ADDRESSES):
         guesses.note(f"2001:db8::{number:x}", float(number))
-    assert len(guesses._wrong) == MAX_ADDRESSES
+    assert len(guesses._notes) == MAX_ADDRESSES
 
 
 # Time

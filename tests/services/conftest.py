@@ -9,6 +9,7 @@ import pytest
 
 from proxy.core.freshness import CacheRules
 from proxy.services import resuming
+from proxy.services.neighbours import ALONE
 from tests.fakes.clock import FakeClock
 from tests.fakes.metadata_store import MemoryMetadataStore
 from tests.fakes.upstream import FakeUpstream
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
 
     from proxy.core.registry import Group, Project
+    from proxy.services.neighbours import Neighbours
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +47,7 @@ async def make_house(data_dir: Path) -> AsyncIterator[MakeHouse]:
             rules: CacheRules | None = None,
             store: MemoryMetadataStore | None = None,
             clock: FakeClock | None = None,
+            neighbours: Neighbours = ALONE,
         ) -> House:
             clients = {upstream.name: upstream for upstream in upstreams or [FakeUpstream()]}
             return await stack.enter_async_context(
@@ -55,6 +58,7 @@ async def make_house(data_dir: Path) -> AsyncIterator[MakeHouse]:
                     rules or CacheRules(),
                     store or MemoryMetadataStore(),
                     clock or FakeClock(),
+                    neighbours,
                 )
             )
 

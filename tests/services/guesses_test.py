@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.core.errors import TooManyGuesses
-from proxy.services.guesses import MAX_ADDRESSES, MAX_GUESSES, Guesses
+from proxy.services.guesses import MAX_ADDRESSES, MAX_GUESSES, Guesses, make_guess_board
 
 
 def guess_often(guesses: Guesses, address: str = "a", *, start: float = 0.0, step: float = 0.0) -> None:
@@ -57,4 +57,16 @@ def test_memory_is_bounded_and_those_that_guessed_last_are_remembered() -> None:
     for number in range(MAX_ADDRESSES):
         guesses.note(f"more {number}", 0.0)
     guesses.check("first", 0.0)
-    assert len(guesses._wrong) == MAX_ADDRESSES
+    assert len(guesses._notes) == MAX_ADDRESSES
+
+
+def test_what_several_processes_hear_adds_up() -> None:
+    board = make_guess_board(3)
+    crew = [Guesses(board.notes(number)) for number in range(3)]
+    for number in range(MAX_GUESSES):
+        crew[number % 3].check("a", float(number))
+        crew[number % 3].note("a", float(number))
+    assert [wait_of(guesses, 50.0) for guesses in crew] == [10, 10, 10]
+    again = Guesses(board.notes(1))  # in the place of one that died
+    assert wait_of(again, 50.0) == 10
+    again.check("a", 60.0)

@@ -19,6 +19,7 @@ from proxy.services.curate import Curator
 from proxy.services.downloads import Download, Downloads
 from proxy.services.files import Files
 from proxy.services.listings import Listings, UpstreamFile
+from proxy.services.neighbours import ALONE
 from proxy.services.pages import Pages
 from proxy.services.publish import Publisher
 from proxy.services.upstream_pages import UpstreamPages
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from proxy.core.local import LocalFile
     from proxy.core.model import File
     from proxy.ports import BlobStore
+    from proxy.services.neighbours import Neighbours
     from tests.builders import BuiltFile
     from tests.fakes.clock import FakeClock
     from tests.fakes.metadata_store import MemoryMetadataStore
@@ -97,6 +99,7 @@ class MakeHouse(Protocol):
         rules: CacheRules = ...,
         store: MemoryMetadataStore | None = ...,
         clock: FakeClock | None = ...,
+        neighbours: Neighbours = ...,
     ) -> House: ...
 
 
@@ -112,12 +115,15 @@ async def open_house(
     rules: CacheRules,
     store: MemoryMetadataStore,
     clock: FakeClock,
+    neighbours: Neighbours = ALONE,
 ) -> AsyncIterator[House]:
     clients = dict(upstreams)
     async with open_blob_store(data_dir) as blobs:
-        upstream_pages = UpstreamPages(clients, store, rules, clock)
+        upstream_pages = UpstreamPages(clients, store, rules, clock, neighbours=neighbours)
         wheel_metadata = WheelMetadata(clients, upstream_pages, blobs, store, clock)
-        downloads = Downloads(clients, blobs, store, clock, on_cached=wheel_metadata.keep_aside)
+        downloads = Downloads(
+            clients, blobs, store, clock, on_cached=wheel_metadata.keep_aside, flights=neighbours.flights
+        )
         listings = Listings(registry, store, upstream_pages)
         yield House(
             group=registry.groups[0],
