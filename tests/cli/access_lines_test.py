@@ -76,7 +76,8 @@ def test_the_configs_level_counts() -> None:
         set_up_logging(Log(level=LogLevel.ERROR))
         assert written(ANSWERS, LogFormat.TEXT) == ""
     finally:
-        root.handlers, root.level = before, level
+        root.handlers = before
+        root.setLevel(level)
 
 
 def test_a_stream_that_takes_nothing_is_no_reason_to_fail() -> None:
