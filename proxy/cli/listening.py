@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import sys
 from contextlib import ExitStack, contextmanager
@@ -20,6 +21,9 @@ SPREAD: Final = sys.platform == "linux"
 """Whether the kernel spreads connections over several sockets of one port; elsewhere one socket is shared, and whoever
 is idle takes what comes. On Linux that would be the same process again and again: it takes all that wait at once.
 """
+
+
+_NOT_HERE: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 
 
 class CannotListen(SidecarError):
@@ -53,22 +57,35 @@ def bound(host: str, port: int, count: int) -> Iterator[Sequence[Listener]]:
 
 
 def _bind(host: str, port: int, count: int, stack: ExitStack) -> Sequence[Listener]:
-    by_address: list[list[socket.socket]] = []
+    """As asyncio does it, a family of addresses that this machine has not is passed over where it has another."""
+    by_address: list[Sequence[socket.socket]] = []
+    missing: OSError | None = None
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     for family, _, _, _, address in dict.fromkeys(found):
-        place = (address[0], port, *address[2:])
-        with _bound(family, place) as alone:  # nobody else may have the port: to share it, all must have agreed
-            port = port or alone.getsockname()[1]
-            place = (address[0], port, *address[2:])
-            if not SPREAD:
-                by_address.append([stack.enter_context(alone.dup())] * count)
-                continue
-        by_address.append([stack.enter_context(_bound(family, place, shared=True)) for _ in range(count)])
+        try:
+            listeners = _bind_address(family, (address[0], port, *address[2:]), count, stack)
+        except OSError as error:
+            if error.errno not in _NOT_HERE:
+                raise
+            missing = error
+        else:
+            port = listeners[0].getsockname()[1]
+            by_address.append(listeners)
+    if missing and not by_address:
+        raise missing
     return list(zip(*by_address, strict=True))
 
 
+def _bind_address(family: int, place: tuple[object, ...], count: int, stack: ExitStack) -> Sequence[socket.socket]:
+    """A socket for each process. Nobody else may have the port: of two servers that share one, each would lose."""
+    with _bound(family, place) as alone:
+        if not SPREAD:
+            return [stack.enter_context(alone.dup())] * count
+        place = alone.getsockname()
+    return [stack.enter_context(_bound(family, place, shared=True)) for _ in range(count)]
+
+
 def _bound(family: int, place: tuple[object, ...], *, shared: bool = False) -> socket.socket:
-    """As asyncio binds its own."""
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

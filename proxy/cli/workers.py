@@ -139,7 +139,7 @@ class _Parent:
             self._config = self._read_last
         if READY in told:
             worker.ready = True
-            if not self._announced:
+            if not self._announced and self._stopping_since is None:
                 self._go_on()
 
     def _go_on(self) -> None:

@@ -127,6 +127,8 @@ class Downloads:
     def _start(self, file: UpstreamFile, part: BlobWriter | None) -> Download:
         """A download into this part, or where there is none, along with a neighbour's."""
         download = self._running[file.file.sha256] = Download(file, part)
+        if part is None:
+            self._told.joined()
         task = asyncio.create_task(self._run(download, part) if part else self._trail(download))
         self._tasks[task] = download
         task.add_done_callback(self._tasks.pop)

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from proxy.services.notes import Notes
 
 MAX_GUESSES: Final = 50
-COUNT: Final = MAX_GUESSES
-"""The cell behind those of the guesses."""
+RING: Final = MAX_GUESSES
+"""So many guesses of an address does each process remember; the cell behind them counts all that there have been."""
 WINDOW: Final = 60.0
 """Seconds in which so many wrong guesses make the next one wait."""
 MAX_ADDRESSES: Final = 4096
@@ -22,7 +22,7 @@ MAX_ADDRESSES: Final = 4096
 
 def make_guess_board(processes: int = 1) -> NoteBoard:
     """A row for each address: when its last guesses were, in a ring, and how many there have been."""
-    return NoteBoard(MAX_ADDRESSES, COUNT + 1, processes)
+    return NoteBoard(MAX_ADDRESSES, RING + 1, processes)
 
 
 class Guesses:
@@ -36,7 +36,7 @@ class Guesses:
 
     def check(self, address: str, now: float) -> None:
         """Raises TooManyGuesses for an address that must wait before unknown credentials are looked at."""
-        told = (at for row in self._notes.all(address) for at in row[: min(int(row[COUNT]), MAX_GUESSES)])
+        told = (at for row in self._notes.all(address) for at in row[: min(int(row[RING]), RING)])
         recent = sorted(at for at in told if at > now - WINDOW)
         if len(recent) >= MAX_GUESSES:
             raise TooManyGuesses(math.ceil(recent[-MAX_GUESSES] + WINDOW - now))
@@ -44,5 +44,5 @@ class Guesses:
     def note(self, address: str, now: float) -> None:
         """Unknown credentials from this address were answered with 401."""
         row = self._notes.own(address)
-        row[int(row[COUNT]) % MAX_GUESSES] = now
-        row[COUNT] += 1
+        row[int(row[RING]) % RING] = now
+        row[RING] += 1

@@ -12,7 +12,7 @@ from proxy.core.errors import StorageFull, StorageTrouble
 from proxy.disk import open_blob_store
 from proxy.services import janitor as janitor_module
 from proxy.services.cache_uses import CacheUses
-from proxy.services.janitor import Freed, Janitor
+from proxy.services.janitor import Duties, Freed, Janitor
 from tests.contracts.samples import new_file, page_entry
 from tests.fakes.clock import FakeClock
 from tests.fakes.gate import settle, until
@@ -59,6 +59,9 @@ class WatchedStore(MemoryMetadataStore):
             await self.between.pop()
 
 
+ALL = Duties()
+
+
 class Place:
     """A cache of ten files of SIZE bytes at most, and what is needed to fill it."""
 
@@ -70,9 +73,9 @@ class Place:
         self.told: list[Freed] = []
         self.janitor = self.another()
 
-    def another(self, max_size: int = 10 * SIZE) -> Janitor:
+    def another(self, max_size: int = 10 * SIZE, duties: Duties = ALL) -> Janitor:
         """A janitor that has just started."""
-        return Janitor(self.blobs, self.store, self.uses, self.clock, max_size, self.told.append)
+        return Janitor(self.blobs, self.store, self.uses, self.clock, max_size, self.told.append, duties)
 
     @property
     def told_in_all(self) -> Freed:
@@ -140,6 +143,18 @@ class TestEviction:
         assert (await place.janitor.evict(ahead=2 * SIZE)).evicted_files == 3
         assert (await place.janitor.evict(ahead=2 * SIZE)) == Freed()
         assert await place.there(kept) == [False] * 3 + [True] * 8
+
+    async def test_of_several_that_look_after_one_cache_each_may_fill_its_share(self, place: Place) -> None:
+        janitors = [place.another(duties=Duties(workers=2, sweeps=number == 0)) for number in range(2)]
+        for number in range(4):
+            await place.cache(number)
+        for janitor in janitors:
+            await janitor.evict()
+        room = 6 * SIZE - (await place.store.measure_cache()).pages
+        assert [janitor._room for janitor in janitors] == [room // 2, room // 2]
+        for number in range(4, 14):
+            await place.cache(number)
+        assert (await janitors[1].evict()).evicted_files == 4
 
     async def test_many_files_go_a_batch_at_a_time(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(janitor_module, "BATCH", 3)
