@@ -69,8 +69,8 @@ def test_a_level_that_wants_none_gets_none() -> None:
 
 
 def test_the_configs_level_counts() -> None:
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
+    root, chatty = logging.getLogger(), logging.getLogger("aiosqlite")
+    before, level, chatter = root.handlers[:], root.level, chatty.level
     LOGGER.setLevel(logging.NOTSET)
     try:
         set_up_logging(Log(level=LogLevel.ERROR))
@@ -78,6 +78,7 @@ def test_the_configs_level_counts() -> None:
     finally:
         root.handlers = before
         root.setLevel(level)
+        chatty.setLevel(chatter)
 
 
 def test_a_stream_that_takes_nothing_is_no_reason_to_fail() -> None:
