@@ -10,47 +10,41 @@ The parent has no threads and no event loop: what is forked from it is whole.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import select
 import signal
-import threading
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from aiohttp import web
-
 from proxy.cli.listening import announce, bound
 from proxy.cli.logs import set_up_logging
-from proxy.cli.options import FAILED, told_errors, told_faults
-from proxy.cli.reload import Reloader, reload_on_hangup, tell_faults
-from proxy.cli.running import GRACE, STOPPING, running, stop_signal
-from proxy.cli.streams import drop_unwritten
-from proxy.compose import Crew, compose_worker, hold_together
+from proxy.cli.options import FAILED
+from proxy.cli.pipes import forget_signals, heard_signals, pipe, signals_held_back
+from proxy.cli.reload import tell_faults
+from proxy.cli.running import GRACE, STOPPING
+from proxy.cli.worker import READY, TAKEN, Task, be_worker
+from proxy.compose import hold_together
 from proxy.core.errors import InvalidConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from proxy.cli.listening import Listener
+    from proxy.compose import Crew
     from proxy.config import Config
 
 logger = logging.getLogger(__name__)
-
-SIGNALS: Final = (*STOPPING, signal.SIGHUP, signal.SIGCHLD)
-READY: Final = b"r"
-"""A worker tells its parent that it answers."""
-TAKEN: Final = b"t"
-"""A worker tells its parent that it goes by the config that was read last."""
 
 OVERDUE: Final = GRACE + 5
 """Seconds after the signal to stop when a worker is killed that has not ended."""
 EARLY: Final = 5.0
 """Seconds; a worker that dies sooner, and so does its replacement, is replaced after a pause."""
 LONGEST_PAUSE: Final = 30.0
+TRY_AGAIN: Final = 5.0
+"""Seconds after the system would give no process."""
 
 
 def serve_together(config: Config, load_again: Callable[[], Config]) -> int:
@@ -62,8 +56,8 @@ def serve_together(config: Config, load_again: Callable[[], Config]) -> int:
     with (
         hold_together(config) as crew,
         bound(server.host, server.port, server.workers) as listeners,
-        _signals() as signals,
-        _lifeline() as lifeline,
+        heard_signals() as signals,
+        pipe() as lifeline,  # of which the parent alone keeps the end for writing: who reads sees it die
     ):
         return _Parent(config, load_again, crew, listeners, signals, lifeline).run()
 
@@ -226,115 +220,48 @@ class _Parent:
         now = time.monotonic()
         for number in [number for number, at in self._due.items() if at <= now]:
             del self._due[number]
-            self._start(number)
+            try:
+                self._start(number)
+            except OSError as error:
+                logger.error("worker %d cannot be started: %s; trying again in %d s", number, error, TRY_AGAIN)  # noqa: TRY400
+                self._due[number] = now + TRY_AGAIN
 
     def _kill_overdue(self) -> None:
         if self._stopping_since is not None and time.monotonic() > self._stopping_since + OVERDUE:
             self._tell_all(signal.SIGKILL)
 
     def _start(self, number: int) -> None:
+        """Raises OSError where the system gives no process."""
         told, tell = os.pipe()
-        with _signals_held_back():
-            pid = os.fork()
-            if pid == 0:
-                os.close(told)
-                self._become_worker(number, tell)
-        os.close(tell)
+        try:
+            with signals_held_back():
+                pid = os.fork()
+                if pid == 0:
+                    self._become_worker(number, told, tell)
+        except OSError:
+            os.close(told)
+            raise
+        finally:
+            os.close(tell)
         self._workers[pid] = _Worker(number, pid, told, time.monotonic())
 
-    def _become_worker(self, number: int, tell: int) -> NoReturn:
-        status = FAILED
+    def _become_worker(self, number: int, told: int, tell: int) -> NoReturn:
         try:
-            self._leave_parent(number)
-            with told_errors(), told_faults():
-                asyncio.run(_work(self._config, self._load_again, self._crew, number, self._listeners[number], tell))
-            status = 0
-        except SystemExit as ended:
-            status = ended.code if isinstance(ended.code, int) else FAILED
-        except BaseException:
+            os.close(told)
+            self._leave_all_but(number)
+            place, listener = self._crew.place(number), self._listeners[number]
+            task = Task(number, self._config, self._load_again, place, listener, tell, self._lifeline[0])
+        except BaseException:  # this process must not go on as a second parent
             logger.exception("worker %d has failed", number)
-        finally:  # whatever happens, nothing of the parent's goes on here
-            with suppress(BaseException):
-                drop_unwritten()
-            os._exit(status)
+            os._exit(FAILED)
+        be_worker(task)
 
-    def _leave_parent(self, number: int) -> None:
-        """Forget what only the parent is to do, and end when it does."""
-        signal.set_wakeup_fd(-1)
-        for each in SIGNALS:
-            signal.signal(each, signal.SIG_DFL)
+    def _leave_all_but(self, number: int) -> None:
+        """Close what the parent and the other workers have."""
+        forget_signals()
+        os.close(self._lifeline[1])
         for worker in self._workers.values():
             worker.close()
-        own = set(self._listeners[number])
-        for other in {each for listener in self._listeners for each in listener} - own:
+        others = {each for listener in self._listeners for each in listener} - set(self._listeners[number])
+        for other in others:
             other.close()
-        read_end, write_end = self._lifeline
-        os.close(write_end)
-        threading.Thread(target=_end_with, args=(read_end,), name="lifeline", daemon=True).start()
-
-
-async def _work(
-    config: Config, load_again: Callable[[], Config], crew: Crew, number: int, listener: Listener, tell: int
-) -> None:
-    """What one worker does."""
-    stop = stop_signal()
-    async with compose_worker(config, crew.place(number)) as server:
-        reload_on_hangup(Reloader(server, config, load_again, lambda: _tell(tell, TAKEN), first=number == 0))
-        async with running(server, config) as runner:
-            for each in listener:
-                await web.SockSite(runner, each).start()
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # what came meanwhile is heard now
-            _tell(tell, READY)
-            await stop.wait()
-
-
-def _tell(tell: int, word: bytes) -> None:
-    with suppress(OSError):  # a parent that is gone: the lifeline ends this process
-        os.write(tell, word)
-
-
-def _end_with(lifeline: int) -> None:
-    """Wait for the parent's death, and end at once: whoever starts the next server finds the directory free."""
-    os.read(lifeline, 1)
-    os._exit(FAILED)
-
-
-@contextmanager
-def _signals() -> Iterator[int]:
-    """A descriptor that brings the numbers of `SIGNALS` as they come."""
-    with _pipe() as (heard, hear):
-        os.set_blocking(hear, False)
-        before = {each: signal.signal(each, lambda *_: None) for each in SIGNALS}
-        signal.set_wakeup_fd(hear, warn_on_full_buffer=False)
-        try:
-            yield heard
-        finally:
-            signal.set_wakeup_fd(-1)
-            for each, handler in before.items():
-                signal.signal(each, handler)
-
-
-@contextmanager
-def _signals_held_back() -> Iterator[None]:
-    """Around a fork: what comes for the child waits until the child can hear it."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-
-
-@contextmanager
-def _lifeline() -> Iterator[tuple[int, int]]:
-    """A pipe of which the parent alone keeps the end for writing: who reads from the other sees it die."""
-    with _pipe() as ends:
-        yield ends
-
-
-@contextmanager
-def _pipe() -> Iterator[tuple[int, int]]:
-    with ExitStack() as stack:
-        ends = os.pipe()
-        for end in ends:
-            stack.callback(os.close, end)
-        yield ends

@@ -164,10 +164,12 @@ class Downloads:
             failure = error
             self._told.failed(error)
         finally:
-            if not (download.complete or self._flights.alone):
-                await _hide(part)
-            self._flights.let_go(download.file.file.sha256)
-            self._end(download, failure)
+            try:
+                if not (download.complete or self._flights.alone):
+                    await _hide(part)
+            finally:
+                self._flights.let_go(download.file.file.sha256)
+                self._end(download, failure)
 
     async def _fill(self, download: Download, part: BlobWriter, body: Body) -> None:
         """Take in the upstream's bytes; raises what they raise, StorageTrouble."""
