@@ -70,7 +70,7 @@ class Session:
 
     @contextmanager
     def running(self, server: Server) -> Iterator[Process]:
-        """One server with nothing cached; its peak counts for the run. Raises NotAvailable."""
+        """One server with nothing cached; its peak counts for the run, where it is one worker. Raises NotAvailable."""
         folder = empty(self.folder / re.sub(r"\W", "-", server.name))
         with server.process(folder) as process:
             try:
@@ -80,6 +80,9 @@ class Session:
         empty(folder)
 
     def note_peak(self, server: Server, process: Process) -> None:
+        """Of servers with one worker, as their peers are: several would add up what they share, once for each."""
+        if server.workers > 1:
+            return
         self.peaks[server.name] = max(self.peaks.get(server.name, 0), process.note_peak())
 
     @contextmanager

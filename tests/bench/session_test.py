@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from tests.bench.bench import PARTS
 from tests.bench.catalog import ROWS
 from tests.bench.processes import NotAvailable, Process
 from tests.bench.results import Gap, Sample
-from tests.bench.servers import BareAiohttp, NginxCache, NginxStatic, Place
-from tests.bench.session import Fleet, Options
+from tests.bench.servers import BareAiohttp, NginxCache, NginxStatic, Place, Product
+from tests.bench.session import Fleet, Options, Session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,6 +62,22 @@ def test_what_is_not_available_is_said_in_its_own_words() -> None:
         raise NotAvailable("no gzip")
 
     assert list(Fleet({A: IDLE}, {}, rounds=3).compare(["six"], turn)) == [Gap("six", "nginx static", "no gzip")]
+
+
+class _Grown:
+    def __init__(self, peak: int) -> None:
+        self._peak = peak
+
+    def note_peak(self) -> int:
+        return self._peak
+
+
+def test_the_peak_is_the_highest_of_what_ran_with_one_worker() -> None:
+    nothing = cast("Any", None)
+    session = Session(Options(), nothing, PLACE, nothing, nothing, [], nothing)
+    for workers, peak in ((1, 40), (1, 70), (1, 50), (2, 150)):
+        session.note_peak(Product(PLACE, workers), cast("Process", _Grown(peak)))
+    assert session.peaks == {"pypi-sidecar": 70}
 
 
 def test_a_pattern_chooses_rows_and_the_parts_that_measure_them() -> None:
