@@ -35,14 +35,18 @@ BROKEN: Final = (OSError, http.client.HTTPException, Broken, subprocess.Subproce
 
 @dataclass(frozen=True)
 class Options:
-    """`only` is a pattern of rows as a shell has it; `seconds` is how long wrk asks each time."""
+    """`only` is patterns of rows as a shell has them, with commas; `seconds` is how long wrk asks each time."""
 
     only: str = "*"
     rounds: int = 3
     seconds: float = 2.0
 
     def wants(self, row: str) -> bool:
-        return fnmatch(row, self.only)
+        return any(fnmatch(row, pattern) for pattern in self.only.split(","))
+
+    def unknown(self) -> list[str]:
+        """The patterns that no row has."""
+        return [pattern for pattern in self.only.split(",") if not any(fnmatch(row, pattern) for row in ROWS)]
 
     def wants_part(self, part: str) -> bool:
         return any(self.wants(row.key) for row in ROWS.values() if row.part == part)
