@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from tests.bench.bench import Bench, choose_servers
+from tests.bench.catalog import ROWS
 from tests.bench.cores import pin_this_process
 from tests.bench.machine import describe_machine
 from tests.bench.processes import NotAvailable
@@ -24,6 +25,10 @@ ROOT = Path(__file__).parents[2]
 def main() -> int:
     options = _parser().parse_args()
     logging.disable()
+    wanted = Options(options.only, options.rounds, options.seconds)
+    if complaint := _complaint(wanted, doc=options.doc):
+        _tell(complaint)
+        return 2
     missing = [name for name in ("wrk", "taskset") if shutil.which(name) is None]
     if missing:
         _tell(f"{' and '.join(missing)} not found: apt-get install wrk nginx-light")
@@ -33,7 +38,7 @@ def main() -> int:
     pin_this_process()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends what was started, empties what was written
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        bench = Bench(Options(options.only, options.rounds, options.seconds), servers, options.cache, _tell)
+        bench = Bench(wanted, servers, options.cache, _tell)
         try:
             results = collect(bench.run(Path(folder)))
         except NotAvailable as error:  # what all rows need: nginx, the recorded pages
@@ -56,9 +61,18 @@ def main() -> int:
     return 0
 
 
+def _complaint(wanted: Options, *, doc: bool) -> str:
+    """What is wrong with what was asked for; empty when nothing is."""
+    if unknown := wanted.unknown():
+        return f"no row is called {', '.join(unknown)}; there are {', '.join(ROWS)}"
+    if doc and not all(map(wanted.wants, ROWS)):
+        return "--doc writes the tables of one whole run: leave out --only"
+    return ""
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Measures the server beside its peers.")
-    parser.add_argument("--only", default="*", help="rows to measure, as a pattern: six*, cold-*, files/*")
+    parser.add_argument("--only", default="*", help="rows to measure, as patterns: six*,cold-*,files/*")
     parser.add_argument("--peers", default="all", help="all, none, or names with commas: aiohttp,proxpi")
     parser.add_argument("--rounds", type=int, default=3, help="how often each server has its turn (3)")
     parser.add_argument("--seconds", type=float, default=2.0, help="how long wrk asks in each turn (2)")

@@ -44,6 +44,7 @@ class Server(ABC):
     """It stands before an upstream; else it is a bare server of what lies there."""
     index: ClassVar[str] = "/simple/"
     ready: ClassVar[str] = "/simple/six/"
+    workers: int = 1
 
     def __init__(self, place: Place) -> None:
         self._place = place
@@ -78,15 +79,15 @@ class Product(Server):
 
     def __init__(self, place: Place, workers: int = 1) -> None:
         super().__init__(place)
-        self._workers = workers
+        self.workers = workers
 
     def process(self, folder: Path, cores: Collection[int] = SERVER) -> Process:
         port = free_port()
         config = folder / "config.toml"
         config.write_text(config_text(self._place.upstream))
         options = ["--config", str(config), "--data-dir", str(folder / "data"), "--port", str(port)]
-        if self._workers > 1:
-            options += ["--workers", str(self._workers)]
+        if self.workers > 1:
+            options += ["--workers", str(self.workers)]
         env = {"PYTHONPATH": str(Path(__file__).parents[2])}
         return Process([*PROGRAM, "serve", *options], folder, port, self.ready, cores=cores, env=env)
 

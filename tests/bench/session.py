@@ -35,14 +35,18 @@ BROKEN: Final = (OSError, http.client.HTTPException, Broken, subprocess.Subproce
 
 @dataclass(frozen=True)
 class Options:
-    """`only` is a pattern of rows as a shell has it; `seconds` is how long wrk asks each time."""
+    """`only` is patterns of rows as a shell has them, with commas; `seconds` is how long wrk asks each time."""
 
     only: str = "*"
     rounds: int = 3
     seconds: float = 2.0
 
     def wants(self, row: str) -> bool:
-        return fnmatch(row, self.only)
+        return any(fnmatch(row, pattern) for pattern in self.only.split(","))
+
+    def unknown(self) -> list[str]:
+        """The patterns that no row has."""
+        return [pattern for pattern in self.only.split(",") if not any(fnmatch(row, pattern) for row in ROWS)]
 
     def wants_part(self, part: str) -> bool:
         return any(self.wants(row.key) for row in ROWS.values() if row.part == part)
@@ -70,7 +74,7 @@ class Session:
 
     @contextmanager
     def running(self, server: Server) -> Iterator[Process]:
-        """One server with nothing cached; its peak counts for the run. Raises NotAvailable."""
+        """One server with nothing cached; its peak counts for the run, where it is one worker. Raises NotAvailable."""
         folder = empty(self.folder / re.sub(r"\W", "-", server.name))
         with server.process(folder) as process:
             try:
@@ -80,6 +84,9 @@ class Session:
         empty(folder)
 
     def note_peak(self, server: Server, process: Process) -> None:
+        """Of servers with one worker, as their peers are: several would add up what they share, once for each."""
+        if server.workers > 1:
+            return
         self.peaks[server.name] = max(self.peaks.get(server.name, 0), process.note_peak())
 
     @contextmanager
