@@ -1,8 +1,8 @@
 """One file on its way into the cache, as those see it who follow it.
 
-Followers read its part by offset, each at its own pace, up to HOLD_BACK bytes before the end of what is written: the
-last bytes are released when the digest agrees, so that nobody ever holds a whole file that is wrong. When it does not,
-the part is dropped and every follower is cut off.
+Followers read its part by offset, each at its own pace; who keeps up has the latest bytes from memory. The last
+HOLD_BACK bytes are released when the digest agrees, so that nobody ever holds a whole file that is wrong. When it does
+not, the part is dropped and every follower is cut off.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ class Download:
         self.file = file
         self.length = file.file.size
         self._part = part
+        self._received = 0
+        self._latest = b""  # what came last: most followers are there, and need not ask the disk
         self._readable = 0
         self._answered = False
         self._complete = False
@@ -101,6 +103,9 @@ class Download:
 
     async def read(self, offset: int, size: int) -> bytes:
         """Some of at most `size` bytes from `offset`, for who holds it and was sent them; raises StorageTrouble."""
+        first = offset - (self._received - len(self._latest))
+        if 0 <= first < len(self._latest):
+            return self._latest[first : first + min(READ_SIZE, size)]
         chunk = await self._part.read(offset, min(READ_SIZE, size)) if self._part else b""
         if not chunk:
             raise StorageTrouble("bytes that were written cannot be read again")
@@ -116,9 +121,15 @@ class Download:
         self._answered = True
         self._wake()
 
-    def advance(self, written: int) -> None:
-        """So many bytes are in the part: all but the last of them may be had."""
-        readable = written - hold_back(self.length)
+    def receive(self, data: bytes) -> None:
+        """The next bytes are here, and in the part."""
+        self._latest = data
+        self._received += len(data)
+        self.advance(self._received)
+
+    def advance(self, received: int) -> None:
+        """So many bytes are here: all but the last of them may be had."""
+        readable = received - hold_back(self.length)
         if readable > self._readable:
             self._readable = readable
             self._wake()

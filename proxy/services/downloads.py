@@ -178,7 +178,9 @@ class Downloads:
         download.begin(part, body.length)
         async for chunk in body.chunks:
             await part.write(chunk)
-            download.advance(part.size)
+            download.receive(chunk)
+            if part.size == len(chunk):
+                await asyncio.sleep(0)  # its first bytes leave before more are looked at
 
     def _end(self, download: Download, failure: SidecarError) -> None:
         del self._running[download.file.file.sha256]  # whatever happened, the next caller starts anew

@@ -489,15 +489,35 @@ class TestTroubledDisk:
         monkeypatch.setattr(type(house.blobs), "find", find)
         assert await fetch(house, wanted) == DATA
 
-    async def test_a_part_that_cannot_be_read_again_is_trouble(
+    async def test_a_part_that_cannot_be_read_again_is_trouble_to_who_comes_late(
         self, house: House, wanted: UpstreamFile, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def read(*_: object) -> bytes:
             return b""
 
         monkeypatch.setattr(DiskPart, "read", read)
-        with pytest.raises(StorageTrouble, match="cannot be read again"):
-            await fetch(house, wanted)
+        held(house, wanted)
+        async with house.downloads.open(wanted) as download:
+            assert isinstance(download, Download)
+            await until(lambda: download.readable > 40_000)
+            late = await begin(house, wanted)
+            with pytest.raises(StorageTrouble, match="cannot be read again"):
+                await late.end()
+
+    async def test_the_latest_bytes_come_from_memory(
+        self, house: House, wanted: UpstreamFile, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[int] = []
+        read = DiskPart.read
+
+        async def note(part: DiskPart, offset: int, size: int) -> bytes:
+            asked.append(offset)
+            return await read(part, offset, size)
+
+        monkeypatch.setattr(DiskPart, "read", note)
+        serve(house, wanted, Served(DATA, piece=SIZE))
+        assert await fetch(house, wanted) == DATA
+        assert asked == []
 
     async def test_a_blob_that_is_of_no_use_is_replaced(self, house: House, wanted: UpstreamFile) -> None:
         await fetch(house, wanted)

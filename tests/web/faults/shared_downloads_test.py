@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -19,7 +20,7 @@ from tests.fake_index import PYPI, Gate, Hang, Refuse, Snap, Status, Truncated, 
 from tests.web.server import JSON, eventually, forwards_to, kept_by
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from tests.fake_index import FakeIndex, Fault
     from tests.web.server import MakeServer, Server
@@ -122,20 +123,20 @@ async def test_a_server_error_on_the_way_back_is_tried_again(server: Server, ind
 @pytest.mark.parametrize(
     "after",
     [
-        pytest.param(Refuse(), id="refused"),
-        pytest.param(Status(500), id="500"),
-        pytest.param(Status(404), id="404"),
-        pytest.param(Status(206), id="206 of nothing"),
-        pytest.param(WrongBytes(), id="wrong bytes"),
-        pytest.param(Hang(), id="silent", marks=pytest.mark.slow),
+        pytest.param(Refuse, id="refused"),
+        pytest.param(partial(Status, 500), id="500"),
+        pytest.param(partial(Status, 404), id="404"),
+        pytest.param(partial(Status, 206), id="206 of nothing"),
+        pytest.param(WrongBytes, id="wrong bytes"),
+        pytest.param(Hang, id="silent", marks=pytest.mark.slow),
     ],
 )
 async def test_all_followers_are_cut_off_where_the_upstream_stays_broken(
-    server: Server, index: FakeIndex, after: Fault
+    server: Server, index: FakeIndex, after: Callable[[], Fault]
 ) -> None:
     snap = index.fault(Snap(after=BROKEN_AT), "*.whl", times=1)
     followers = await join(server, snap)
-    index.fault(after, "*.whl")
+    index.fault(after(), "*.whl")
     snap.open()
     assert await ends(followers) == {End.CUT}
     await eventually(lambda: kept_by(server.data_dir) == {"blobs": 0, "parts": 0})
