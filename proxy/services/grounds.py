@@ -70,6 +70,10 @@ class Recall:
     def mark(self) -> Mark:
         return Mark(self._rows.generation(), self._pages.changes)
 
+    def is_marked(self, mark: Mark) -> bool:
+        """Whether the mark is still this one."""
+        return self._pages.changes == mark.pages and self._rows.generation() == mark.generation
+
     def find(self, grounds: Grounds, now: datetime) -> Stand | None:
         """Whether an answer stands on these grounds now; it is looked at again each second."""
         left = MAX_AGE - (self._timer() - grounds.since)

@@ -24,6 +24,7 @@ from aiohttp.http import HttpVersion10
 from aiohttp.http_exceptions import BadStatusLine
 
 from proxy.core.metrics import CONNECTIONS, REFUSED
+from proxy.web.feed import Feed
 from proxy.web.refusals import last_response, new_id, refusal
 from proxy.web.sendfile import STALL
 from proxy.web.site import CURRENT
@@ -86,7 +87,10 @@ class Connection(web.RequestHandler):
     __slots__ = (
         "_all",
         "_body",
+        "_closes",
         "_ended",
+        "_fed",
+        "_feed",
         "_gone",
         "_head",
         "_heard",
@@ -119,6 +123,9 @@ class Connection(web.RequestHandler):
         self._writer: AbstractStreamWriter | None = None
         self._body: StreamReader | None = None
         self._ended = False
+        self._feed: Feed | None = None
+        self._fed: asyncio.Future[None] | None = None  # for who waits for the feed's end
+        self._closes = False
         self.warm_at = 0.0  # when the lane answered here last, by the loop's clock
         self._heard: bytes | None = None  # the head that is being answered, where it came by itself and in one piece
         self._gone: asyncio.Future[None] = loop.create_future()
@@ -134,6 +141,8 @@ class Connection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._all.let_go(self)
+        if self._feed is not None:
+            self._end_feed()
         if not self._gone.done():
             self._gone.set_result(None)
         super().connection_lost(exc)
@@ -144,8 +153,7 @@ class Connection(web.RequestHandler):
         if self._lane is not None and self._is_idle():
             answer = self._lane.answer(data, self._remote)
             if answer is not None:
-                self._note_warm()
-                self._wire.write(answer)
+                self._answer_warm(*answer)
                 return
             self._heard = data if is_whole_head(data) else None
         if data and self._phase is Phase.QUIET:
@@ -213,11 +221,15 @@ class Connection(web.RequestHandler):
         """More waits to be sent than is sent at once: the client is busy reading."""
         super().pause_writing()
         self._all.note_busy(self)
+        if self._feed is not None:
+            self._feed.pause()
 
     def resume_writing(self) -> None:
         super().resume_writing()
         if self._phase is Phase.QUIET:
             self._all.note_waiting(self)
+        if self._feed is not None:
+            self._feed.go_on()
 
     def look(self, now: float) -> None:
         """Close what has taken too long by now."""
@@ -236,6 +248,9 @@ class Connection(web.RequestHandler):
 
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's signature
         """What is running gets `timeout` seconds to end. aiohttp would then ask it to, and wait as long again."""
+        if self._feed is not None:
+            self._fed = self._loop.create_future()
+            await asyncio.wait({self._fed}, timeout=timeout)
         end = None if timeout is None else self._loop.call_later(timeout, self._end)
         try:
             await super().shutdown(timeout)
@@ -248,7 +263,10 @@ class Connection(web.RequestHandler):
             self._task_handler.cancel()
 
     def _is_idle(self) -> bool:
-        """Whether the next bytes begin a request, all before them is answered, and the client has taken it."""
+        """Whether the next bytes begin a request, all before them is answered, and the client has taken it.
+
+        (While a long answer is fed nothing is read.)
+        """
         waiter = self._waiter  # of aiohttp, for the next request
         return (
             waiter is not None
@@ -256,13 +274,33 @@ class Connection(web.RequestHandler):
             and not self._wire.get_write_buffer_size()
         )
 
-    def _note_warm(self) -> None:
-        """Answered by the lane: all that follows from that is worked out when it matters."""
+    def _answer_warm(self, answer: bytes, rest: bytes) -> None:
+        """What follows from an answer of the lane is worked out when it matters."""
         self.warm_at = self._loop.time()
         if self._phase is Phase.ASKING:
             self._enter(Phase.QUIET)
+        self._wire.write(answer)
+        if rest:
+            self._feed = Feed(self._wire, self._loop, rest, self._end_feed)
+            self._feed.go_on()
+
+    def _end_feed(self) -> None:
+        self._feed = None
+        self.warm_at = self._loop.time()
+        if self._fed is not None and not self._fed.done():
+            self._fed.set_result(None)
+        if self._closes:
+            self.close()
+
+    def close(self) -> None:
+        """After a long answer of the lane, which aiohttp knows nothing of."""
+        self._closes = self._feed is not None
+        if not self._closes:
+            super().close()
 
     def _process_keepalive(self) -> None:
+        if self._feed is not None:
+            self.warm_at = self._loop.time()
         self._next_keepalive_close_time = max(self._next_keepalive_close_time, self.warm_at + self._keepalive_timeout)
         super()._process_keepalive()
 

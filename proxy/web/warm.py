@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 MAX_HEAD: Final = 4096
 """Bytes of a request head that is remembered; clients send a few hundred."""
-MAX_BODY: Final = 256 * 1024
-"""Bytes of a body that is given at once. A longer one leaves in pieces, as its reader takes them: by the slow lane."""
+AT_ONCE: Final = 256 * 1024
+"""Bytes of a body that leaves with its head; a longer one leaves in pieces (`proxy.web.feed`)."""
 MAX_SIZE: Final = 24 * 1024 * 1024
 """Bytes of all that is remembered: heads and small files. Pages are kept elsewhere (`services.pages`)."""
 _OVERHEAD: Final = 1024
@@ -104,8 +104,11 @@ class WarmLane:
         self._answers: dict[bytes, _Answer] = {}
         self._room = 0
 
-    def answer(self, head: bytes, remote: str) -> bytes | None:
-        """What the slow lane would answer now, logged and counted; None where that is not known."""
+    def answer(self, head: bytes, remote: str) -> tuple[bytes, bytes] | None:
+        """What the slow lane would answer now, logged and counted; None where that is not known.
+
+        What is to leave at once, and what is left of a long body.
+        """
         site = self._current.site
         answer = self._answers.get(head) if site is self._site else None
         if answer is None:
@@ -118,7 +121,9 @@ class WarmLane:
             return None
         request_id = new_id()
         self._tell(site, answer, remote, request_id, time.perf_counter() - began)
-        return b"".join((given.before, request_id.encode(), given.after, body))
+        if len(body) > AT_ONCE:
+            return b"".join((given.before, request_id.encode(), given.after)), body
+        return b"".join((given.before, request_id.encode(), given.after, body)), b""
 
     def learn(self, head: bytes, request: web.BaseRequest, response: web.StreamResponse) -> None:
         """The slow lane has answered this head, whole; remember it where the answer may be given again."""
@@ -151,10 +156,10 @@ class WarmLane:
 
 def _renew(answer: _Answer, site: Site) -> _Given | None:
     """What is to be given now: what was given before, or the same as of now; None where it does not stand."""
-    given, now, mark = answer.given, site.recall.now(), site.recall.mark()
-    if given.since <= now < given.until and given.mark == mark:
+    given, now = answer.given, site.recall.now()
+    if given.since <= now < given.until and site.recall.is_marked(given.mark):
         return given
-    renewed = _give(answer.standing, answer.template, site, now, mark)
+    renewed = _give(answer.standing, answer.template, site, now, site.recall.mark())
     if renewed:
         answer.given = renewed
     return renewed
@@ -203,7 +208,6 @@ def _is_plain(request: web.Request, response: web.StreamResponse) -> bool:
         STANDING in request
         and BEARS_SECRET not in request
         and response.status in {200, 304}
-        and (response.content_length or 0) <= MAX_BODY
         and bool(response.keep_alive)
         and not request.body_exists
         and "Upgrade" not in request.headers

@@ -12,6 +12,7 @@ from proxy.services import resuming
 from proxy.upstream import client
 from tests.fake_index import FakeIndex
 from tests.web.server import Server, forwards_to
+from tests.web.twins import MakeTwins, Twins
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -65,3 +66,16 @@ async def make_server(data_dir: Path, warm: bool) -> AsyncIterator[MakeServer]: 
 async def server(make_server: MakeServer, index: FakeIndex) -> Server:
     """A server of the built-in group whose PyPI is the fake index."""
     return await make_server(forwards_to(index))
+
+
+@pytest.fixture
+async def make_twins(data_dir: Path) -> AsyncIterator[MakeTwins]:
+    async with AsyncExitStack() as stack:
+
+        async def make(toml: str = "", /) -> Twins:
+            file = data_dir.with_name("config.toml")
+            file.write_text(toml)
+            config = load_config(file, ENVIRON, server={"data_dir": str(data_dir)})
+            return await stack.enter_async_context(Twins(config))
+
+        yield make

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 from proxy.compose import compose
 from proxy.web.connections import Limits
@@ -91,6 +91,10 @@ class Wire:
         return await asyncio.open_connection("127.0.0.1", self._listener.port)
 
 
+class MakeTwins(Protocol):
+    async def __call__(self, toml: str = "", /) -> Twins: ...
+
+
 class Twins:
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -135,7 +139,7 @@ class Twins:
         assert isinstance(lane, WarmLane)
         self.lane, answer = lane, lane.answer
 
-        def count(head: bytes, remote: str) -> bytes | None:
+        def count(head: bytes, remote: str) -> tuple[bytes, bytes] | None:
             given = answer(head, remote)
             self.warm_answers += given is not None
             return given

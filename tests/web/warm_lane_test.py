@@ -6,9 +6,8 @@ import asyncio
 import gc
 import logging
 import weakref
-from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -24,10 +23,9 @@ from tests.contracts.samples import NOW, new_file
 from tests.fakes.clock import FakeClock
 from tests.web.conftest import ENVIRON
 from tests.web.server import JSON, eventually, forwards_to
-from tests.web.twins import Twins, get
+from tests.web.twins import MakeTwins, Twins, get
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from tests.fake_index import FakeIndex
@@ -42,10 +40,6 @@ def in_group(key: str) -> str:
     return f'[groups.default]\nid = 1\n{key}\n[projects."default/packages"]\nid = 1\n'
 
 
-class MakeTwins(Protocol):
-    async def __call__(self, toml: str = "", /) -> Twins: ...
-
-
 @pytest.fixture(autouse=True)
 def _long_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """A slow machine must not make the lane forget."""
@@ -57,19 +51,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     clock = FakeClock()
     monkeypatch.setattr(composition, "SystemClock", lambda: clock)
     return clock
-
-
-@pytest.fixture
-async def make_twins(data_dir: Path) -> AsyncIterator[MakeTwins]:
-    async with AsyncExitStack() as stack:
-
-        async def make(toml: str = "", /) -> Twins:
-            file = data_dir.with_name("config.toml")
-            file.write_text(toml)
-            config = load_config(file, ENVIRON, server={"data_dir": str(data_dir)})
-            return await stack.enter_async_context(Twins(config))
-
-        yield make
 
 
 @pytest.fixture
