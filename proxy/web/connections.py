@@ -86,6 +86,7 @@ class Connection(web.RequestHandler):
 
     __slots__ = (
         "_all",
+        "_between",
         "_body",
         "_closes",
         "_ended",
@@ -123,6 +124,7 @@ class Connection(web.RequestHandler):
         self._writer: AbstractStreamWriter | None = None
         self._body: StreamReader | None = None
         self._ended = False
+        self._between = True  # whether what was handed to aiohttp last may have ended a request
         self._feed: Feed | None = None
         self._fed: asyncio.Future[None] | None = None  # for who waits for the feed's end
         self._closes = False
@@ -163,6 +165,8 @@ class Connection(web.RequestHandler):
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "send fewer or shorter header fields")
                 return
             self._head += len(data)
+        if data:
+            self._between = data.endswith(b"\r\n\r\n")
         super().data_received(data)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's signature, which aiohttp narrows
@@ -265,11 +269,13 @@ class Connection(web.RequestHandler):
     def _is_idle(self) -> bool:
         """Whether the next bytes begin a request, all before them is answered, and the client has taken it.
 
-        (While a long answer is fed nothing is read.)
+        While a long answer is fed nothing is read. aiohttp's parser may hold half a head that came behind an earlier
+        request; where it waits for no body, bytes that end in an empty line are no such half.
         """
         waiter = self._waiter  # of aiohttp, for the next request
         return (
             waiter is not None
+            and self._between
             and not (self._head or self._messages or self._upgraded or waiter.done())
             and not self._wire.get_write_buffer_size()
         )

@@ -20,6 +20,7 @@ from proxy.sqlite.store import FILENAME, open_store
 from proxy.web import warm as lane
 from proxy.web.site import CURRENT
 from tests.contracts.samples import NOW, new_file
+from tests.fake_index import Gate
 from tests.fakes.clock import FakeClock
 from tests.web.conftest import ENVIRON
 from tests.web.server import JSON, eventually, forwards_to
@@ -154,6 +155,37 @@ class TestSlowLane:
         await ask_until_warm(twins, PAGE)
         answer = await twins.ask(b"GET /-/health HTTP/1.1\r\nX-Inner: ", PAGE)
         assert b'"status": "ok"' in answer.body
+
+    @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+    async def test_half_a_head_behind_a_whole_one_is_no_beginning(
+        self, twins: Twins, index: FakeIndex, *, known: bool
+    ) -> None:
+        """Else what the second request is answered with would be learnt as the answer to the bytes that end it."""
+        if known:
+            await ask_until_warm(twins, PAGE)
+        before = twins.warm_answers
+        index.add_wheel("other", "1.0")
+        other = b"GET /simple/other/ HTTP/1.1\r\nX-Inner: "
+        for wire in (twins.slow, twins.warm):
+            wire.close()
+            await wire.ask(get("/-/health") + other)
+            assert b'"name":"other"' in (await wire.ask(PAGE)).body  # the head of `demo` ended that of `other`
+        assert twins.warm_answers == before
+        assert b'"name":"demo"' in (await twins.warm.ask(PAGE)).body
+
+    async def test_half_a_head_while_another_is_answered_is_no_beginning(self, twins: Twins, index: FakeIndex) -> None:
+        index.add_wheel("slow", "1.0")
+        await ask_until_warm(twins, PAGE)
+        gate = index.fault(Gate(), "/simple/slow/")
+        twins.warm.send(get("/simple/slow/", f"Accept: {JSON}"))
+        await gate.waiting()
+        twins.warm.send(b"GET /simple/other/ HTTP/1.1\r\nX-Inner: ")
+        await asyncio.sleep(0.05)  # until it was heard; a moment too short would prove less
+        gate.open()
+        assert (await twins.warm.read()).status == 200
+        before = twins.warm_answers
+        assert (await twins.warm.ask(PAGE)).status == 404
+        assert twins.warm_answers == before
 
     async def test_what_comes_together_is_answered_in_order(self, twins: Twins) -> None:
         await ask_until_warm(twins, PAGE, ROOT)
